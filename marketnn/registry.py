@@ -95,6 +95,15 @@ def merge(config_type: type, settings: Mapping[str, Any], *, where: str) -> Any:
     return config_type(**values)
 
 
+def checked(value: Any, kind: Any, key: str) -> Any:
+    """Return ``value`` if it is of the type ``kind``.
+
+    Raises:
+        ConfigurationError: it is not; the message names ``key``.
+    """
+    return _cast(value, kind, key)
+
+
 def _room(group: str) -> str:
     if group not in ROOMS:
         raise unknown_name("group", group, ROOMS)

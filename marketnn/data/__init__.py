@@ -1,0 +1,6 @@
+"""Tables in: where customers come from, and what each of their columns is."""
+
+from marketnn.data.schema import Column, Role, Schema
+from marketnn.data.table import Table, TableOptions, assemble
+
+__all__ = ["Column", "Role", "Schema", "Table", "TableOptions", "assemble"]

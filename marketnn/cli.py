@@ -1,0 +1,239 @@
+"""The command ``marketnn``: from key=value words to a finished run folder. The only file that knows Hydra.
+
+Nothing heavy is imported before it is needed, so ``marketnn --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+GROUPS = ("pipeline", "data", "scaler", "cluster", "device", "experiment")
+ROOT_KEYS = {"pipeline", "data", "scaler", "cluster", "device", "seed", "model"}
+FLAGS = {"-m", "--multirun", "-c", "--cfg", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir"}
+EXAMPLES = (
+    ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
+    ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
+    ("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn", "your own customers"),
+    ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new customers"),
+)
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0 done, 2 refused with a message on standard error."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or {"-h", "--help"} & set(words):
+        print(help_text())
+        return 0
+    if "--version" in words:
+        from marketnn import __version__
+
+        print(f"marketnn {__version__}")
+        return 0
+    from marketnn.errors import InputError
+
+    try:
+        if "--hydra-help" not in words:
+            check_words(words)
+        _run_hydra(words)
+    except InputError as error:
+        print(f"marketnn: {mask(str(error))}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def config_folder() -> Path:
+    """Return the folder of the YAML files: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "configs" / "config.yaml").is_file():
+        return checkout / "configs"
+    return package / "configs"
+
+
+def options(group: str) -> dict[str, str]:
+    """Name -> first comment of every YAML of a group."""
+    folder = config_folder() / group
+    files = sorted(folder.rglob("*.yaml"))
+    return {str(file.relative_to(folder).with_suffix("")): _first_comment(file) for file in files}
+
+
+def help_text() -> str:
+    """List pipelines, data sources and options, one line each, as the YAML files describe them."""
+    lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
+    lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4", ""]
+    for group in GROUPS:
+        lines += [f"{group}=NAME"]
+        for name, about in options(group).items():
+            # An experiment's first line is its command, which the name already gives.
+            lines.append(f"  {name:<24}{'' if group == 'experiment' else about}".rstrip())
+        lines.append("")
+    for title, file in (
+        ("keys of data=csv (the others: configs/data)", "data/csv.yaml"),
+        ("keys of pipeline=churn", "pipeline/churn.yaml"),
+        ("keys of every run", "config.yaml"),
+    ):
+        prefix = "" if file == "config.yaml" else file.split("/")[0] + "."
+        lines += [title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(config_folder() / file)), ""]
+    lines += ["examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES), ""]
+    lines.append("--hydra-help explains Hydra's own flags.")
+    return "\n".join(lines)
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse what Hydra would accept or explain at length.
+
+    Raises:
+        ConfigurationError: an unknown flag, a ``_target_``, or a choice that does not exist; the message lists those that do.
+    """
+    from marketnn.errors import ConfigurationError, unknown_name
+
+    for word in words:
+        key, _, value = word.lstrip("+~").partition("=")
+        if word.startswith("-") and word.partition("=")[0] not in FLAGS:
+            raise unknown_name("flag", word, FLAGS)
+        if "_target_" in key:
+            raise ConfigurationError(f"'{word}' is refused: marketnn builds nothing from a _target_; choose by name.")
+        if key in GROUPS:
+            for choice in value.split(","):
+                if choice not in options(key) and not (key == "experiment" and choice == "null"):
+                    raise unknown_name(key, choice, options(key))
+
+
+def mask(text: str) -> str:
+    """Hide the password of every URL in a text."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "", command: str = "") -> None:
+    """Run one job: build the parts, run the pipeline, leave a finished folder or none.
+
+    Args:
+        settings: the composed configuration as plain values.
+        folder: the run folder.
+        config_text: becomes ``config.yaml``, secrets masked.
+        command: what was typed, for the report.
+
+    Raises:
+        InputError: the configuration or the data cannot be used.
+    """
+    import torch
+
+    from marketnn import registry
+    from marketnn.device import Config as DeviceConfig
+    from marketnn.device import resolve
+    from marketnn.errors import unknown_name
+    from marketnn.pipeline import Parts
+    from marketnn.tracking import Run
+
+    for key in settings:
+        if key not in ROOT_KEYS:
+            raise unknown_name("key", key, ROOT_KEYS)
+    module, config = registry.configure("pipeline", settings["pipeline"])
+    device = registry.merge(DeviceConfig, settings["device"], where="device")
+    for group in ("data", "scaler", "cluster"):
+        registry.configure(group, settings[group])
+    parts = Parts(
+        data=settings["data"],
+        scaler=settings["scaler"],
+        cluster=settings["cluster"],
+        device=device.name,
+        seed=registry.checked(settings["seed"], int, "seed"),
+        model=settings["model"],
+    )
+    name = settings["pipeline"]["name"]
+    facts = {"command": mask(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(device.threads or threads)
+    run = Run(folder, title=f"marketnn: {name}", config=mask(config_text), facts=facts, n_stages=module.N_STAGES)
+    try:
+        module.run(config, parts, run)
+        run.finish()
+    except BaseException:
+        run.discard()
+        raise
+    finally:
+        torch.set_num_threads(threads)
+    for line in [*run.console, *run.headlines]:
+        print(line)
+    print(f"report: {run.folder / 'report.html'}")
+
+
+def _run_hydra(words: Sequence[str]) -> None:
+    """Compose and run through Hydra, and put its errors into one to three lines."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from marketnn.errors import ConfigurationError
+
+    command = shlex.join(["marketnn", *words])
+
+    def job(composed: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            settings = OmegaConf.to_container(composed, resolve=True)
+            execute(settings, folder, config_text=OmegaConf.to_yaml(composed), command=command)  # type: ignore[arg-type]
+        finally:
+            from marketnn.tracking.run import remove_if_empty
+
+            remove_if_empty(folder)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
+    before, sys.argv = sys.argv, ["marketnn", *words]
+    try:
+        hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigurationError(_explain(error, words)) from error
+    finally:
+        sys.argv = before
+
+
+def _explain(error: Exception, words: Sequence[str]) -> str:
+    """Say in one to three lines what Hydra says in many."""
+    from hydra.errors import OverrideParseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError
+
+    chain = [error, error.__cause__ or error]
+    for cause in chain:
+        if isinstance(cause, OverrideParseException):
+            key, _, value = cause.override.partition("=")
+            quoted = "\"{}='{}'\"".format(key, value.strip("'\""))
+            return f"cannot read '{cause.override}': quote a value with spaces, brackets or commas: {quoted}"
+        if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.parent_node is not None:
+            existing = [f"{cause.full_key.rpartition('.')[0]}.{key}".lstrip(".") for key in cause.parent_node]  # type: ignore[union-attr]
+            near = difflib.get_close_matches(str(cause.full_key), existing, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            return f"unknown key '{cause.full_key}'.{hint}\nThere are: {', '.join(sorted(existing))}."
+        if isinstance(cause, InterpolationResolutionError):
+            return str(cause).splitlines()[0]
+    first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "\n".join([first, *rest[:1]])
+
+
+def _first_comment(file: Path) -> str:
+    with file.open(encoding="utf-8") as stream:
+        return stream.readline().lstrip("#").strip()
+
+
+def _commented_keys(file: Path) -> list[tuple[str, str]]:
+    """Read the top-level ``key: value  # comment`` lines of a YAML file."""
+    pattern = re.compile(r"^(\w+):[^#]*#\s*(.+)$")
+    matches = map(pattern.match, file.read_text(encoding="utf-8").splitlines())
+    return [(match[1], match[2]) for match in matches if match and match[1] != "name"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

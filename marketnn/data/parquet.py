@@ -1,0 +1,38 @@
+"""Read a Parquet file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from marketnn.data.files import existing_file
+from marketnn.data.table import Table, TableOptions, assemble
+from marketnn.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TableOptions):
+    """A Parquet file.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: str
+
+
+def build(config: Config) -> Table:
+    """Read the file into a table.
+
+    Raises:
+        InputError: no file, not Parquet, the ``parquet`` extra is missing, and everything that ``assemble`` refuses.
+    """
+    path = existing_file(config.path)
+    try:
+        raw = pd.read_parquet(path)
+    except ImportError as error:
+        raise InputError("data=parquet needs pyarrow: pip install -c constraints.txt 'marketnn[parquet]'.") from error
+    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+        raise InputError(f"{path.name}: this is not a Parquet file ({str(error).splitlines()[0]}).") from error
+    return assemble(raw, config, source=path.name)

@@ -1,0 +1,175 @@
+"""What each column is: roles, how they are inferred, and what is wrong with a column before a model sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+MAX_CATEGORIES = 100
+IDENTIFIER_SHARE = 0.9  # a text column with more distinct values per row than this names rows rather than describing them
+MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
+
+_ID_NAME = re.compile(
+    r"(^|[_\s.-])(id|ids|uuid|guid|phone|email|msisdn|rownames)$"
+    r"|^(customer|client|user|member|household|account|session|order|invoice)_?(id|no|number|key)$"
+    r"|^id([_\s.-]|$)"
+)
+
+
+class Role(StrEnum):
+    """What a column is used for."""
+
+    ID = "id"
+    TARGET = "target"
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    LEAKAGE = "leakage"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table as the schema sees it.
+
+    Attributes:
+        reason: how the role came about (``declared``, ``a number``, ``named like an id, every value different``, ...).
+        problem: what keeps the column from being used, with the repair; ``None`` when nothing does.
+    """
+
+    name: str
+    role: Role
+    reason: str
+    n_distinct: int
+    n_missing: int
+    example: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table in file order."""
+
+    columns: tuple[Column, ...]
+
+    def names(self, *roles: Role) -> list[str]:
+        """List the columns that have one of these roles, in file order."""
+        return [column.name for column in self.columns if column.role in roles]
+
+    @property
+    def features(self) -> list[str]:
+        """The columns a model may use."""
+        return self.names(Role.NUMERIC, Role.CATEGORICAL)
+
+    def frame(self) -> pd.DataFrame:
+        """Show the schema as a table, one row per column."""
+        return pd.DataFrame(
+            {
+                "column": [column.name for column in self.columns],
+                "role": [column.role.value for column in self.columns],
+                "why": [column.reason for column in self.columns],
+                "distinct": [column.n_distinct for column in self.columns],
+                "missing": [column.n_missing for column in self.columns],
+                "example": [column.example for column in self.columns],
+                "problem": [column.problem or "" for column in self.columns],
+            }
+        )
+
+
+def infer_schema(
+    frame: pd.DataFrame,
+    *,
+    target: str | None = None,
+    ids: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    leakage: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> Schema:
+    """Give each column a role: what the caller declares first, then what the values say.
+
+    Args:
+        frame: typed columns (numbers as float64, everything else as text), missing values as NaN.
+        target: the column to predict.
+        ids: columns that name rows.
+        categorical: numbers that are codes, or text that must not be read as numbers.
+        leakage: columns known only after the outcome; kept out of every model and said so.
+        drop: columns left out at the caller's wish.
+    """
+    declared = {
+        **dict.fromkeys(drop, (Role.EXCLUDED, "left out: data.drop")),
+        **dict.fromkeys(leakage, (Role.LEAKAGE, "known only after the outcome: data.leakage")),
+        **dict.fromkeys(ids, (Role.ID, "declared: data.id")),
+        **({target: (Role.TARGET, "declared: data.target")} if target else {}),
+    }
+    columns = []
+    for name in frame.columns:
+        values = frame[name]
+        present = values.dropna()
+        n_distinct = int(present.nunique())
+        role, reason = declared.get(name) or _infer_role(name, values, n_distinct, name in categorical)
+        feature = role in (Role.NUMERIC, Role.CATEGORICAL)
+        columns.append(
+            Column(
+                name=name,
+                role=role,
+                reason=reason,
+                n_distinct=n_distinct,
+                n_missing=int(values.isna().sum()),
+                example="" if present.empty else f"{present.iloc[0]:g}" if is_number(values) else str(present.iloc[0]),
+                problem=_problem(name, present, n_distinct, role) if feature or role is Role.TARGET else None,
+            )
+        )
+    return Schema(tuple(columns))
+
+
+def is_number(values: pd.Series) -> bool:
+    """Say whether a column holds numbers (dates and truth values do not count)."""
+    return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+
+
+def _infer_role(name: str, values: pd.Series, n_distinct: int, declared_categorical: bool) -> tuple[Role, str]:
+    if declared_categorical:
+        return Role.CATEGORICAL, "declared: data.categorical"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return Role.EXCLUDED, "a date: derive a number from it (days since ...) to use it"
+    every_value_differs = n_distinct == len(values) > 1
+    if every_value_differs and _named_like_an_id(name) and not (is_number(values) and (values % 1 != 0).any()):
+        return Role.ID, "named like an id, every value different"
+    return (Role.NUMERIC, "numbers") if is_number(values) else (Role.CATEGORICAL, "text")
+
+
+def _named_like_an_id(name: str) -> bool:
+    return bool(_ID_NAME.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
+
+
+def _problem(name: str, present: pd.Series, n_distinct: int, role: Role) -> str | None:
+    if present.empty:
+        return f"column '{name}' is empty in every row; pass data.drop=[{name}]."
+    if role is Role.TARGET:
+        return None
+    if n_distinct == 1:
+        return f"column '{name}' has the one value '{present.iloc[0]}' in every row; pass data.drop=[{name}]."
+    if _names_rows(present, n_distinct, role):
+        return (
+            f"column '{name}' has {n_distinct:,} different values in {len(present):,} rows: it names rows and describes "
+            f"nothing; pass data.id={name} or data.drop=[{name}]."
+        )
+    if role is Role.CATEGORICAL and n_distinct > MAX_CATEGORIES:
+        return (
+            f"column '{name}' has {n_distinct:,} categories, more than {MAX_CATEGORIES}; group them, or pass data.drop=[{name}]."
+        )
+    return None
+
+
+def _names_rows(present: pd.Series, n_distinct: int, role: Role) -> bool:
+    """Whether a feature is an identifier in disguise: nearly all-distinct text, or integers that count the rows."""
+    if len(present) < MIN_ROWS_TO_JUDGE:
+        return False
+    if role is Role.CATEGORICAL:
+        return n_distinct > IDENTIFIER_SHARE * len(present)
+    steps = np.diff(present.to_numpy(dtype=float))
+    return bool(np.all(steps == 1))

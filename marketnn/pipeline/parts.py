@@ -1,0 +1,40 @@
+"""What the command line hands to a pipeline besides its own configuration: the other groups, ready to be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from marketnn import registry
+from marketnn.data import Table
+from marketnn.device import resolve
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The groups of a configuration as plain settings.
+
+    Attributes:
+        data, scaler, cluster: settings with a ``name``, as ``registry.build`` takes them.
+        device: a device name.
+        seed: of the whole run.
+        model: a finished run's folder, for pipelines that use one.
+    """
+
+    data: Mapping[str, Any]
+    scaler: Mapping[str, Any] = field(default_factory=lambda: {"name": "minmax"})
+    cluster: Mapping[str, Any] = field(default_factory=lambda: {"name": "kmeans"})
+    device: str = "auto"
+    seed: int = 0
+    model: str | None = None
+
+    def table(self) -> Table:
+        """Read the table."""
+        return registry.build("data", self.data)
+
+    def torch_device(self) -> torch.device:
+        """Return the device to compute on."""
+        return resolve(self.device)

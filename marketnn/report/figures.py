@@ -1,0 +1,124 @@
+"""Figures as functions of numbers: no global state, labels and units on every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, RED, GREY, GREEN = "#2b6cb0", "#c53030", "#8896a5", "#2f855a"
+
+
+def roc_figure(fpr: np.ndarray, tpr: np.ndarray, auc: float, operating_point: tuple[float, float]) -> Figure:
+    """Draw the ROC curve with the chance line and the point of the threshold in use (fpr, tpr)."""
+    figure, axes = _figure(5.4, 5.0)
+    axes.plot(fpr, tpr, color=BLUE, label=f"model, AUC {auc:.3f}")
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance, AUC 0.500")
+    axes.plot(*operating_point, "o", color=RED, label="threshold in use")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def threshold_figure(curve: pd.DataFrame, threshold: float, target_precision: float) -> Figure:
+    """Draw precision and recall against the threshold, and the published precision as a line.
+
+    Args:
+        curve: columns threshold, precision, recall.
+        threshold: the one in use.
+        target_precision: the horizontal line.
+    """
+    figure, axes = _figure(7.5, 4.4)
+    axes.plot(curve["threshold"], curve["precision"], color=BLUE, label="precision")
+    axes.plot(curve["threshold"], curve["recall"], color=GREEN, label="recall")
+    axes.axhline(target_precision, color=RED, linestyle="--", linewidth=1, label=f"precision {target_precision:.2%} (paper A, eq. 4.1)")
+    axes.axvline(threshold, color=GREY, linestyle=":", label=f"threshold in use, {threshold:g}")
+    axes.set(xlabel="threshold on the probability", ylabel="precision, recall", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def calibration_figure(table: pd.DataFrame) -> Figure:
+    """Draw the observed rate against the predicted probability, one point per bin of ``calibration_table``."""
+    figure, axes = _figure(5.4, 5.0)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfectly calibrated")
+    axes.plot(table["mean_probability"], table["observed_rate"], "o-", color=BLUE, label="model, equal groups")
+    axes.set(xlabel="mean predicted probability", ylabel="observed rate", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def effects_figure(effects: pd.DataFrame, n_most: int = 20) -> Figure:
+    """Draw effects with their confidence intervals, the strongest on top.
+
+    Args:
+        effects: indexed by variable; columns effect, low, high (log odds per standard deviation).
+    """
+    shown = effects.reindex(effects["effect"].abs().sort_values(ascending=False).index).head(n_most)[::-1]
+    figure, axes = _figure(7.5, 0.9 + 0.28 * len(shown))
+    place = np.arange(len(shown))
+    colours = [RED if value > 0 else GREEN for value in shown["effect"]]
+    axes.hlines(place, shown["low"], shown["high"], color=GREY, linewidth=1.5)
+    axes.scatter(shown["effect"], place, color=colours, zorder=3, s=22)
+    axes.axvline(0, color=GREY, linestyle=":")
+    axes.set_yticks(place, shown.index)
+    axes.set_xlabel("effect on the log odds per standard deviation, 95 % interval")
+    return figure
+
+
+def criteria_figure(criteria: pd.DataFrame, choices: Mapping[str, int], chosen: int) -> Figure:
+    """Draw each criterion of ``choose_n_clusters`` against k, with its own choice and the one taken."""
+    figure = Figure(figsize=(2.9 * len(criteria.columns), 3.0), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(criteria.columns))), criteria.columns, strict=True):
+        axes.plot(criteria.index, criteria[name], "o-", color=BLUE, markersize=4)
+        if name in choices:
+            axes.plot(choices[name], criteria.loc[choices[name], name], "o", color=RED, markersize=8)
+        axes.axvline(chosen, color=GREY, linestyle=":")
+        axes.set(title=name.replace("_", " "), xlabel="number of clusters k")
+        axes.set_xticks(criteria.index)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(0.08)
+    return figure
+
+
+def portrait_figure(z: pd.DataFrame) -> Figure:
+    """Draw portraits (rows) against features (columns) as a map of z values.
+
+    Args:
+        z: how many standard deviations a portrait's mean lies from the mean of all churned customers.
+    """
+    figure, axes = _figure(2.5 + 0.55 * z.shape[1], 1.6 + 0.5 * len(z))
+    limit = max(1.0, float(np.nanmax(np.abs(z.to_numpy()))))
+    image = axes.imshow(z.to_numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_xticks(range(z.shape[1]), z.columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(z)), z.index)
+    for row, column in np.ndindex(z.shape):
+        value = z.iat[row, column]
+        axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 * limit else "black")
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="z against all churned customers", shrink=0.9)
+    return figure
+
+
+def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
+    """Draw groups of bars, one bar per series in each group, with the values on top."""
+    figure, axes = _figure(1.8 + 1.5 * len(labels), 3.8)
+    width = 0.8 / len(series)
+    for place, ((name, values), colour) in enumerate(zip(series.items(), (BLUE, RED, GREEN, GREY), strict=False)):
+        bars = axes.bar(np.arange(len(labels)) + (place - (len(series) - 1) / 2) * width, values, width, label=name, color=colour)
+        axes.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=2)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_ylabel(ylabel)
+    axes.margins(y=0.12)
+    axes.legend()
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,181 @@
+"""A run folder while it is being filled: tables, figures, metrics, TensorBoard events and the report.
+
+A pipeline is handed a ``Run`` and tells it results in the order in which a reader should meet them; the same calls fill the
+folder, TensorBoard and ``report.html``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from marketnn import __version__
+from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
+from marketnn.tracking.files import write_bytes, write_json, write_text
+from marketnn.tracking.model import SavedModel, save_model
+
+VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
+ENTRIES = ("metrics.json", "timings.json", "versions.json", "tables", "figures", "report.html", "model", "config.yaml")
+
+
+class Run:
+    """Everything one run leaves behind.
+
+    Args:
+        folder: where it goes; an earlier run's files in it are replaced.
+        title: heads the report.
+        config: the configuration as text, secrets masked; becomes ``config.yaml``.
+        facts: what to print under the title (command, data, seed, device).
+        n_stages: how many ``stage`` blocks the pipeline has, for the progress bar.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, title: str, config: str = "", facts: Mapping[str, str] | None = None, n_stages: int = 1
+    ) -> None:
+        self.folder = Path(folder)
+        self.headlines: list[str] = []
+        self.console: list[str] = []
+        self.metrics: dict[str, float] = {}
+        self._title = title
+        self._facts = dict(facts or {})
+        self._sections: list[Section] = []
+        self._timings: dict[str, float] = {}
+        remove_earlier_run(self.folder)
+        self._others = set(self.folder.iterdir()) if self.folder.is_dir() else set()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / "config.yaml", config)
+        self._events = SummaryWriter(str(self.folder))
+        self._progress = tqdm(total=n_stages, desc=title, unit="stage", disable=not sys.stderr.isatty(), leave=False)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a named part of the run and show it in the progress bar."""
+        self._progress.set_postfix_str(name)
+        start = time.perf_counter()
+        yield
+        self._timings[name] = time.perf_counter() - start
+        self._progress.update()
+
+    def headline(self, text: str) -> None:
+        """Add a sentence that a reader must not miss: printed at the end, first in the report."""
+        self.headlines.append(text)
+
+    def printed(self, text: str) -> None:
+        """Add text for the terminal only."""
+        self.console.append(text)
+
+    def section(self, title: str, text: str = "") -> None:
+        """Begin a section of the report."""
+        self._sections.append(Section(title, [TextBlock(text)] if text else []))
+
+    def text(self, text: str) -> None:
+        """Add a paragraph to the section."""
+        self._sections[-1].blocks.append(TextBlock(text))
+
+    def metric(self, **values: float) -> None:
+        """Record numbers for ``metrics.json`` and TensorBoard.
+
+        Raises:
+            ValueError: a value is NaN or infinite; say nothing rather than that.
+        """
+        for name, value in values.items():
+            number = float(value)
+            if not math.isfinite(number):
+                raise ValueError(f"metric '{name}' is {number}")
+            self.metrics[name] = int(value) if isinstance(value, (int, np.integer)) else number
+            self._events.add_scalar(f"metrics/{name}", number, 0)
+
+    def curve(self, name: str, values: list[float]) -> None:
+        """Record a curve for TensorBoard, one value per step counted from 1."""
+        for step, value in enumerate(values, start=1):
+            self._events.add_scalar(name, value, step)
+
+    def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
+        """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""
+        write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
+        if show:
+            shown = frame.reset_index() if index else frame
+            block = TableBlock(caption, shown, f"tables/{name}.csv")
+            self._sections[-1].blocks.append(block)
+            self._events.add_text(f"tables/{name}", block.markdown(), 0)
+
+    def figure(self, name: str, figure: Figure, caption: str) -> None:
+        """Write ``figures/<name>.png`` and show it in the report and in TensorBoard."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        write_bytes(self.folder / "figures" / f"{name}.png", buffer.getvalue())
+        self._sections[-1].blocks.append(FigureBlock(caption, buffer.getvalue()))
+        self._events.add_figure(f"figures/{name}", figure, 0, close=False)
+
+    def model(self, model: SavedModel) -> None:
+        """Write the model folder."""
+        save_model(self.folder / "model", model)
+
+    def finish(self) -> None:
+        """Write metrics, timings, versions and, last, the report; a folder with a report is a finished run."""
+        write_json(self.folder / "metrics.json", dict(sorted(self.metrics.items())))
+        write_json(self.folder / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
+        versions = installed_versions()
+        write_json(self.folder / "versions.json", versions)
+        facts = {**self._facts, "versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
+        write_text(self.folder / "report.html", render_page(self._title, facts, self.headlines, self._sections))
+        self._events.close()
+        self._progress.close()
+
+    def discard(self) -> None:
+        """Take back everything this run wrote, and the folder too if nothing else is in it."""
+        self._events.close()
+        self._progress.close()
+        for entry in set(self.folder.iterdir()) - self._others:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        remove_if_empty(self.folder)
+
+
+def remove_earlier_run(folder: Path) -> None:
+    """Remove what an earlier run wrote, so that no table of it survives among the new ones; other files stay."""
+    if not (folder / "config.yaml").is_file():
+        return
+    for entry in folder.iterdir():
+        if entry.name in ENTRIES or entry.name.startswith("events.out.tfevents."):
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove an empty folder, and the folders above it while they are empty and inside the working directory."""
+    here = Path.cwd()
+    folder = folder.resolve()
+    try:
+        folder.rmdir()
+        while here in folder.parents and folder.parent != here:
+            folder = folder.parent
+            folder.rmdir()
+    except OSError:
+        return
+
+
+def installed_versions() -> dict[str, str]:
+    """Name the versions a number depends on."""
+    versions: dict[str, Any] = {"marketnn": __version__, "python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    versions["torch"] = torch.__version__
+    return versions

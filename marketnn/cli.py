@@ -71,7 +71,10 @@ def options(group: str) -> dict[str, str]:
 def help_text() -> str:
     """List pipelines, data sources and options, one line each, as the YAML files describe them."""
     lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
-    lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4", ""]
+    lines += [
+        "usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4",
+        "",
+    ]
     for group in GROUPS:
         lines += [f"{group}=NAME"]
         for name, about in options(group).items():
@@ -84,7 +87,11 @@ def help_text() -> str:
         ("keys of every run", "config.yaml"),
     ):
         prefix = "" if file == "config.yaml" else file.split("/")[0] + "."
-        lines += [title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(config_folder() / file)), ""]
+        lines += [
+            title,
+            *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(config_folder() / file)),
+            "",
+        ]
     lines += ["examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES), ""]
     lines.append("--hydra-help explains Hydra's own flags.")
     return "\n".join(lines)

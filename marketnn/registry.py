@@ -83,15 +83,14 @@ def merge(config_type: type, settings: Mapping[str, Any], *, where: str) -> Any:
         raise ConfigurationError(f"{where} must be a group of keys, not {settings!r}.")
     hints = typing.get_type_hints(config_type)
     fields = {field.name: field for field in dataclasses.fields(config_type)}
-    values = {}
-    for key, value in settings.items():
+    for key in settings:
         if key not in fields:
             raise unknown_name("key", f"{where}.{key}", (f"{where}.{name}" for name in fields))
-        values[key] = _cast(value, hints[key], f"{where}.{key}")
     for name, field in fields.items():
-        no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if no_default and values.get(name) is None:
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if not has_default and settings.get(name) is None:
             raise ConfigurationError(f"{where}.{name} is missing; pass {where}.{name}=...")
+    values = {key: _cast(value, hints[key], f"{where}.{key}") for key, value in settings.items()}
     return config_type(**values)
 
 

@@ -45,7 +45,9 @@ def _typed(values: pd.Series, as_text: bool, source: str) -> pd.Series:
     text = text.where(text.notna(), "").astype(str).str.strip()
     present = ~text.isin(MISSING)
     text = text.astype(object).where(present, np.nan)
-    if as_text or not present.any():
+    if not present.any():
+        return text.astype(float)
+    if as_text:
         return text
     number = pd.to_numeric(text, errors="coerce").astype(float)
     strange = present & number.isna()

@@ -17,7 +17,11 @@ from marketnn.data.table import Table, TableOptions, assemble
 from marketnn.errors import InputError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SIGNATURES = {b"PK\x03\x04": "a zip or Excel file", b"PAR1": "a Parquet file (use data=parquet)", b"\x1f\x8b": "gzip data"}
+_SIGNATURES = {
+    b"PK\x03\x04": "a zip or Excel file",
+    b"PAR1": "a Parquet file (use data=parquet)",
+    b"\x1f\x8b": "gzip data",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,9 @@ def build(config: Config) -> Table:
         with _open(path, config.encoding) as stream:
             _check_shape(csv.reader(stream, delimiter=separator), path.name, separator)
         with _open(path, config.encoding) as stream:
-            raw = pd.read_csv(stream, sep=separator, dtype=str, keep_default_na=False, na_filter=False, skipinitialspace=True)
+            raw = pd.read_csv(
+                stream, sep=separator, dtype=str, keep_default_na=False, na_filter=False, skipinitialspace=True
+            )
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path.name}: byte {error.start:,} is not {config.encoding} text; "
@@ -59,14 +65,16 @@ def build(config: Config) -> Table:
         ) from error
     except LookupError as error:
         raise InputError(f"data.encoding={config.encoding} is unknown; use utf-8, cp1252 or latin-1.") from error
-    except (csv.Error, pd.errors.ParserError, EOFError, gzip.BadGzipFile) as error:
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path.name}: cannot be read as CSV: {error}.") from error
     return assemble(raw, config, source=path.name)
 
 
 @contextmanager
 def _open(path: Path, encoding: str) -> Iterator[TextIO]:
-    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding  # spreadsheets begin UTF-8 with a mark
+    encoding = (
+        "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    )  # spreadsheets begin UTF-8 with a mark
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding=encoding, newline="") as stream:
         yield stream
@@ -89,8 +97,10 @@ def _check_text(path: Path) -> None:
 def _check_shape(rows: Iterator[list[str]], name: str, separator: str) -> None:
     """Compare every row's number of fields with the header's; blank lines do not count."""
     header = next((row for row in rows if row), [])
-    if len(header) <= 1:
-        line = header[0] if header else ""
+    if not header:
+        raise InputError(f"{name}: the file is empty.")
+    if len(header) == 1:
+        line = header[0]
         for other, word in SEPARATORS.items():
             if other != separator and other in line:
                 given = "tab" if other == "\t" else f"'{other}'"

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 MAX_CATEGORIES = 100
-IDENTIFIER_SHARE = 0.9  # a text column with more distinct values per row than this names rows rather than describing them
+IDENTIFIER_SHARE = (
+    0.9  # a text column with more distinct values per row than this names rows rather than describing them
+)
 MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
 
 _ID_NAME = re.compile(
@@ -119,7 +121,7 @@ def infer_schema(
                 reason=reason,
                 n_distinct=n_distinct,
                 n_missing=int(values.isna().sum()),
-                example="" if present.empty else f"{present.iloc[0]:g}" if is_number(values) else str(present.iloc[0]),
+                example=_shown(present),
                 problem=_problem(name, present, n_distinct, role) if feature or role is Role.TARGET else None,
             )
         )
@@ -129,6 +131,13 @@ def infer_schema(
 def is_number(values: pd.Series) -> bool:
     """Say whether a column holds numbers (dates and truth values do not count)."""
     return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+
+
+def _shown(present: pd.Series) -> str:
+    """The first value, as a person would write it."""
+    if present.empty:
+        return ""
+    return f"{present.iloc[0]:g}" if is_number(present) else str(present.iloc[0])
 
 
 def _infer_role(name: str, values: pd.Series, n_distinct: int, declared_categorical: bool) -> tuple[Role, str]:
@@ -152,16 +161,14 @@ def _problem(name: str, present: pd.Series, n_distinct: int, role: Role) -> str 
     if role is Role.TARGET:
         return None
     if n_distinct == 1:
-        return f"column '{name}' has the one value '{present.iloc[0]}' in every row; pass data.drop=[{name}]."
+        return f"column '{name}' has the one value '{_shown(present)}' in every row; pass data.drop=[{name}]."
     if _names_rows(present, n_distinct, role):
         return (
             f"column '{name}' has {n_distinct:,} different values in {len(present):,} rows: it names rows and describes "
             f"nothing; pass data.id={name} or data.drop=[{name}]."
         )
     if role is Role.CATEGORICAL and n_distinct > MAX_CATEGORIES:
-        return (
-            f"column '{name}' has {n_distinct:,} categories, more than {MAX_CATEGORIES}; group them, or pass data.drop=[{name}]."
-        )
+        return f"column '{name}' has {n_distinct:,} categories, more than {MAX_CATEGORIES}; group them, or pass data.drop=[{name}]."
     return None
 
 

@@ -52,7 +52,8 @@ def build(config: Config) -> Table:
     try:
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:
-            raw = pd.read_sql_query(sqlalchemy.text(config.query), connection)
+            rows = connection.execute(sqlalchemy.text(config.query))
+            raw = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
         engine.dispose()
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise InputError(f"{shown}: the database driver is not installed ({error}).") from None

@@ -81,9 +81,11 @@ class Table:
         if not incomplete.any():
             return self
         if self.options.missing != "drop":
-            raise InputError(_missing_message(blocking, self.source))
+            self.refuse_missing(list(blocking.columns))
         if incomplete.all():
-            raise InputError(f"{self.source}: every row has a missing value; pass data.missing=median or data.drop=[...].")
+            raise InputError(
+                f"{self.source}: every row has a missing value; pass data.missing=median or data.drop=[...]."
+            )
         by_column = missing.sum()
         worst = ", ".join(f"'{name}' {count:,}" for name, count in by_column[by_column > 0].items())
         note = f"{incomplete.sum():,} of {len(self.frame):,} rows with a missing value were left out ({worst})."
@@ -101,6 +103,24 @@ class Table:
         table._check_columns()
         return table
 
+    def refuse_missing(self, columns: list[str]) -> None:
+        """Raise an error if one of these columns has a missing value.
+
+        Raises:
+            InputError: naming the column with most of them, its rows and the repair.
+        """
+        missing = self.frame[columns].isna()
+        counts = missing.sum()
+        if not counts.any():
+            return
+        name = counts.idxmax()
+        others = int((counts > 0).sum()) - 1
+        more = f", and {others} more column{'s' if others > 1 else ''}" if others else ""
+        raise InputError(
+            f"{self.source}: column '{name}' is missing in {rows_text(missing[name].to_numpy())}{more}; "
+            f"pass data.missing=drop, data.missing=median (features only) or data.drop=[{name}]."
+        )
+
     def binary_target(self) -> tuple[np.ndarray, str]:
         """Return the target as 0/1 (n,) and the name of the class that is 1.
 
@@ -110,19 +130,25 @@ class Table:
         name = self.options.target
         if name is None:
             raise InputError(f"{self.source}: no target column; pass data.target=... ({_listing(self.frame.columns)}).")
-        text = _class_names(self.frame[name])
+        text = class_names(self.frame[name])
         classes = sorted(text.unique())
         if len(classes) != 2:
             shown = ", ".join(f"'{value}'" for value in classes[:4]) + (", ..." if len(classes) > 4 else "")
             count = "one class" if len(classes) == 1 else f"{len(classes):,} classes"
-            raise InputError(f"{self.source}: target '{name}' has {count} ({shown}); two are needed, such as yes and no.")
+            raise InputError(
+                f"{self.source}: target '{name}' has {count} ({shown}); two are needed, such as yes and no."
+            )
         positive = _positive_class(classes, self.options.positive, name, self.source)
         return (text == positive).to_numpy(dtype=np.int64), positive
 
     def _check_columns(self) -> None:
         problems = [column.problem for column in self.schema.columns if column.problem]
         if problems:
-            more = f"\n({len(problems) - 1} more columns cannot be used: pipeline=inspect lists them.)" if problems[1:] else ""
+            more = (
+                f"\n({len(problems) - 1} more columns cannot be used: pipeline=inspect lists them.)"
+                if problems[1:]
+                else ""
+            )
             raise InputError(f"{self.source}: {problems[0]}{more}")
         if not self.schema.features:
             raise InputError(f"{self.source}: no column is left to be a feature; see pipeline=inspect.")
@@ -138,7 +164,9 @@ def assemble(raw: pd.DataFrame, options: TableOptions, *, source: str, notes: tu
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         places = ", ".join(str(place + 1) for place, name in enumerate(names) if name == twice[0])
-        raise InputError(f"{source}: column name '{twice[0]}' stands {names.count(twice[0])} times (columns {places}); rename.")
+        raise InputError(
+            f"{source}: column name '{twice[0]}' stands {names.count(twice[0])} times (columns {places}); rename."
+        )
     if raw.empty:
         raise InputError(f"{source}: there is a header and no rows.")
     raw = raw.set_axis(names, axis="columns").reset_index(drop=True)
@@ -160,18 +188,8 @@ def assemble(raw: pd.DataFrame, options: TableOptions, *, source: str, notes: tu
     return Table(frame=frame, schema=schema, options=options, source=source, notes=notes)
 
 
-def _missing_message(missing: pd.DataFrame, source: str) -> str:
-    counts = missing.sum()
-    name = counts.idxmax()
-    others = int((counts > 0).sum()) - 1
-    more = f", and {others} more column{'s' if others > 1 else ''}" if others else ""
-    return (
-        f"{source}: column '{name}' is missing in {rows_text(missing[name].to_numpy())}{more}; "
-        f"pass data.missing=drop, data.missing=median (features only) or data.drop=[{name}]."
-    )
-
-
-def _class_names(values: pd.Series) -> pd.Series:
+def class_names(values: pd.Series) -> pd.Series:
+    """Spell a target's values as text: 1 for 1.0, and text as it is."""
     return values.map("{:g}".format) if pd.api.types.is_numeric_dtype(values.dtype) else values.astype(str)
 
 
@@ -181,7 +199,9 @@ def _positive_class(classes: list[str], given: str | bool | None, name: str, sou
         for value in classes:
             if value.lower() == wanted:
                 return value
-        raise InputError(f"{source}: data.positive={given} is no value of '{name}'; it has '{classes[0]}' and '{classes[1]}'.")
+        raise InputError(
+            f"{source}: data.positive={given} is no value of '{name}'; it has '{classes[0]}' and '{classes[1]}'."
+        )
     found = [value for value in classes if value.lower() in POSITIVE_WORDS]
     if len(found) == 1:
         return found[0]

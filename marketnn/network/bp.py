@@ -8,6 +8,7 @@ Shapes: n rows, d inputs, m outputs, i inputs and h outputs of a layer, R member
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -58,7 +59,8 @@ class BPNetwork(nn.Module):
         hidden: ``sigmoid`` (paper A, eq. 2.3) or ``tanh``.
         output: ``sigmoid`` (eq. 2.5: targets scaled into (0, 1)), ``identity`` or ``tanh``.
         members: R, or ``None`` for one network without a leading dimension.
-        init: ``nguyen_widrow`` (inputs scaled to [0, 1] as in eq. 2.8; output layer uniform within one half) or ``glorot``.
+        init: ``nguyen_widrow`` (expects inputs in [0, 1], eq. 2.8; the output layer uniform within one half) or
+            ``glorot``.
         seed: of the first weights.
         dtype: of the parameters; float64 for Levenberg-Marquardt.
         device: where the parameters live.
@@ -172,7 +174,7 @@ def build(config: Config) -> NetworkFactory:
 def _first_weights(layer_sizes: tuple[int, ...], hidden: str, init: str, seed: int) -> list[tuple[Tensor, Tensor]]:
     """Draw weight (h, i) and bias (h,) of every layer of one network."""
     generator = torch_generator(seed)
-    pairs = list(zip(layer_sizes[:-1], layer_sizes[1:], strict=True))
+    pairs = list(itertools.pairwise(layer_sizes))
     if init == "glorot":
         return [glorot(n_in, n_out, generator) for n_in, n_out in pairs]
     drawn = []

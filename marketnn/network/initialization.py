@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-# Half the width of the stretch where the activation is nearly straight: 1 for tanh, and sigmoid(z) = (1 + tanh(z/2)) / 2.
+# Half the width of the activation's nearly straight stretch; sigmoid(z) = (1 + tanh(z/2)) / 2 doubles that of tanh.
 _STRAIGHT = {"tanh": 1.0, "sigmoid": 2.0}
 
 

@@ -131,9 +131,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, run: Run | None = Non
                 f"{table.source}: {y.sum()} rows have {table.options.target}={positive}; portraits need at least "
                 f"{config.min_churners} (pipeline.min_churners)."
             )
-        split = stratified_split(
-            table.features, y, test_share=config.test_share, seed=child_seed(parts.seed, "split")
-        )
+        split = stratified_split(table.features, y, test_share=config.test_share, seed=child_seed(parts.seed, "split"))
         encoder = Encoder.fit(table.features.iloc[split.train])
         encoded = encoder.transform(table.features, source=table.source).frame
     with _stage(run, "logistic analysis"):
@@ -146,7 +144,9 @@ def analyse(table: Table, config: Config, parts: Parts, *, run: Run | None = Non
         )
     with _stage(run, "portraits"):
         churned = y == 1
-        portraits, centres, scaler = _make_portraits(table.features[churned], encoded[churned], drivers, encoder, config, parts)
+        portraits, centres, scaler = _make_portraits(
+            table.features[churned], encoded[churned], drivers, encoder, config, parts
+        )
         model = ChurnModel(
             target=str(table.options.target),
             positive=positive,
@@ -236,11 +236,17 @@ def _describe(
     for index in np.unique(portraits.labels):
         mean = encoded[y == 1][portraits.labels == index].mean()
         lift = {
-            name: sum(coefficients[column] * (mean[column] - stayers[column]) for column in encoder.columns[name] if column in coefficients)
+            name: sum(
+                coefficients[column] * (mean[column] - stayers[column])
+                for column in encoder.columns[name]
+                if column in coefficients
+            )
             for name in used
         }
         driver = max(lift, key=lambda name: lift[name])
-        described.append(Portrait(f"portrait {index + 1}", telling[int(index)], driver, retention_action(driver, config.actions)))
+        described.append(
+            Portrait(f"portrait {index + 1}", telling[int(index)], driver, retention_action(driver, config.actions))
+        )
     return tuple(described)
 
 
@@ -263,7 +269,9 @@ def _check(config: Config) -> None:
     if config.n_portraits is not None and config.n_portraits < 1:
         raise InputError(f"pipeline.n_portraits={config.n_portraits} must be at least 1.")
     if config.n_portraits is None and (not config.candidates or min(config.candidates) < 2):
-        raise InputError(f"pipeline.candidates={list(config.candidates)} must be numbers of portraits, each at least 2.")
+        raise InputError(
+            f"pipeline.candidates={list(config.candidates)} must be numbers of portraits, each at least 2."
+        )
 
 
 def _stage(run: Run | None, name: str) -> Any:

@@ -129,7 +129,11 @@ def _how_well(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
     run.headline(sentence)
     run.text(sentence)
     run.table("threshold_curve", curve, "Precision and recall by threshold", show=False)
-    run.figure("threshold", figures.threshold_figure(curve, config.threshold, config.target_precision), "Precision and its price.")
+    run.figure(
+        "threshold",
+        figures.threshold_figure(curve, config.threshold, config.target_precision),
+        "Precision and its price.",
+    )
     fpr, tpr, _ = roc_curve(y, probability)
     point = (confusion.fp / (confusion.fp + confusion.tn), confusion.recall)
     run.figure("roc", figures.roc_figure(fpr, tpr, ranking.auc, point), "ROC curve on the test rows.")
@@ -151,12 +155,15 @@ def _portraits(analysis: ChurnAnalysis, run: Run) -> None:
         votes = ", ".join(f"{name.replace('_', ' ')} {choice}" for name, choice in choices.items())
         run.text(f"Number of portraits by criterion: {votes}; the most votes win, and the smaller number on a tie.")
         run.table("n_clusters", criteria.rename_axis("k"), "Criteria for the number of portraits", index=True)
-        run.figure("n_clusters", figures.criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red).")
+        run.figure(
+            "n_clusters", figures.criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red)."
+        )
     run.curve("portraits/total_error", portraits.history)
     run.table("segments", segments(analysis), "Portraits, largest first")
     run.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
     z = portraits.profile.assign(
-        column=portraits.profile["feature"] + portraits.profile["value"].map(lambda value: f" = {value}" if value else "")
+        column=portraits.profile["feature"]
+        + portraits.profile["value"].map(lambda value: f" = {value}" if value else "")
     ).pivot(index="segment", columns="column", values="z")
     shown = z.abs().max().sort_values(ascending=False).index[:14]
     z.index = [portrait.name for portrait in model.portraits]
@@ -195,7 +202,9 @@ def _whom_to_call(analysis: ChurnAnalysis, run: Run) -> None:
         "Portraits by the customers already lost and those that can be kept.",
     )
     run.metric(n_likely=int(likely.sum()))
-    run.headline(f"{likely.sum():,} customers still here are likely to churn; they fall into {len(model.portraits)} portraits.")
+    run.headline(
+        f"{likely.sum():,} customers still here are likely to churn; they fall into {len(model.portraits)} portraits."
+    )
 
 
 def segments(analysis: ChurnAnalysis) -> pd.DataFrame:

@@ -21,7 +21,9 @@ def run(config: Config, parts: Parts, run: Run) -> None:
         table = parts.table()
         columns = table.schema.frame()
         problems = columns[columns["problem"] != ""]
-    run.headline(f"{table.source}: {len(table.frame):,} rows, {len(columns)} columns, {len(table.schema.features)} features.")
+    run.headline(
+        f"{table.source}: {len(table.frame):,} rows, {len(columns)} columns, {len(table.schema.features)} features."
+    )
     for problem in problems["problem"]:
         run.headline(f"To repair: {problem}")
     missing = columns[(columns["missing"] > 0) & columns["column"].isin(table.schema.features)]
@@ -29,5 +31,7 @@ def run(config: Config, parts: Parts, run: Run) -> None:
         run.headline(f"{len(missing)} features have missing values; choose data.missing=drop or data.missing=median.")
     run.section("Columns", "Change a role with data.target, data.id, data.drop, data.leakage or data.categorical.")
     run.table("columns", columns, "Roles of the columns")
-    run.metric(n_rows=len(table.frame), n_columns=len(columns), n_features=len(table.schema.features), n_problems=len(problems))
+    run.metric(
+        n_rows=len(table.frame), n_columns=len(columns), n_features=len(table.schema.features), n_problems=len(problems)
+    )
     run.printed(columns.drop(columns="problem").to_string(index=False))

@@ -73,19 +73,25 @@ class Encoder:
         """
         absent = [name for name in (*self.numeric, *self.categories) if name not in frame.columns]
         if absent:
-            raise InputError(f"{source}: the model needs column{'s' if absent[1:] else ''} {_quoted(absent)}, which are not there.")
+            raise InputError(
+                f"{source}: the model needs column{'s' if absent[1:] else ''} {_quoted(absent)}, which are not there."
+            )
         parts: dict[str, np.ndarray] = {}
         unknown, filled = {}, {}
         for name, median in self.numeric.items():
             values = frame[name]
             if not pd.api.types.is_numeric_dtype(values.dtype):
-                raise InputError(f"{source}: column '{name}' is text ('{values.dropna().iloc[0]}'); the model needs numbers.")
+                raise InputError(
+                    f"{source}: column '{name}' is text ('{values.dropna().iloc[0]}'); the model needs numbers."
+                )
             filled[name] = _missing(values, source, fill_missing)
             parts[name] = values.fillna(median).to_numpy(dtype=float)
         for name, known in self.categories.items():
             values = frame[name]
             filled[name] = _missing(values, source, fill_missing)
-            text = values.map("{:g}".format, na_action="ignore") if pd.api.types.is_numeric_dtype(values.dtype) else values
+            text = (
+                values.map("{:g}".format, na_action="ignore") if pd.api.types.is_numeric_dtype(values.dtype) else values
+            )
             unknown[name] = int((text.notna() & ~text.isin(known)).sum())
             for value in known[1:]:
                 parts[f"{name}={value}"] = (text == value).to_numpy(dtype=float)
@@ -111,7 +117,9 @@ class Encoder:
 def _missing(values: pd.Series, source: str, fill_missing: bool) -> int:
     mask = values.isna().to_numpy()
     if mask.any() and not fill_missing:
-        raise InputError(f"{source}: column '{values.name}' is missing in {rows_text(mask)}; pass data.missing=median or drop.")
+        raise InputError(
+            f"{source}: column '{values.name}' is missing in {rows_text(mask)}; pass data.missing=median or drop."
+        )
     return int(mask.sum())
 
 

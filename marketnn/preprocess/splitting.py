@@ -54,7 +54,9 @@ def stratified_split(features: pd.DataFrame, y: np.ndarray, *, test_share: float
             np.arange(len(group_class)), test_size=test_share, stratify=group_class, random_state=seed
         )
     except ValueError as error:
-        raise InputError(f"{len(group_class)} distinct rows cannot be split with test_share={test_share}: {error}") from error
+        raise InputError(
+            f"{len(group_class)} distinct rows cannot be split with test_share={test_share}: {error}"
+        ) from error
     in_train = np.isin(group, train_groups)
     return Split(
         train=np.flatnonzero(in_train), test=np.flatnonzero(~in_train), n_duplicates=len(group) - len(group_class)

@@ -34,7 +34,13 @@ def threshold_figure(curve: pd.DataFrame, threshold: float, target_precision: fl
     figure, axes = _figure(7.5, 4.4)
     axes.plot(curve["threshold"], curve["precision"], color=BLUE, label="precision")
     axes.plot(curve["threshold"], curve["recall"], color=GREEN, label="recall")
-    axes.axhline(target_precision, color=RED, linestyle="--", linewidth=1, label=f"precision {target_precision:.2%} (paper A, eq. 4.1)")
+    axes.axhline(
+        target_precision,
+        color=RED,
+        linestyle="--",
+        linewidth=1,
+        label=f"precision {target_precision:.2%} (paper A, eq. 4.1)",
+    )
     axes.axvline(threshold, color=GREY, linestyle=":", label=f"threshold in use, {threshold:g}")
     axes.set(xlabel="threshold on the probability", ylabel="precision, recall", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -97,7 +103,15 @@ def portrait_figure(z: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(z)), z.index)
     for row, column in np.ndindex(z.shape):
         value = z.iat[row, column]
-        axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.6 * limit else "black")
+        axes.text(
+            column,
+            row,
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if abs(value) > 0.6 * limit else "black",
+        )
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label="z against all churned customers", shrink=0.9)
     return figure
@@ -108,7 +122,9 @@ def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], yl
     figure, axes = _figure(1.8 + 1.5 * len(labels), 3.8)
     width = 0.8 / len(series)
     for place, ((name, values), colour) in enumerate(zip(series.items(), (BLUE, RED, GREEN, GREY), strict=False)):
-        bars = axes.bar(np.arange(len(labels)) + (place - (len(series) - 1) / 2) * width, values, width, label=name, color=colour)
+        bars = axes.bar(
+            np.arange(len(labels)) + (place - (len(series) - 1) / 2) * width, values, width, label=name, color=colour
+        )
         axes.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=2)
     axes.set_xticks(range(len(labels)), labels)
     axes.set_ylabel(ylabel)

@@ -35,7 +35,9 @@ class SavedModel:
 
 def save_model(folder: Path, model: SavedModel) -> None:
     """Write ``model.json`` and ``arrays.safetensors`` into the folder."""
-    write_bytes(folder / "arrays.safetensors", save({name: np.ascontiguousarray(a) for name, a in model.arrays.items()}))
+    write_bytes(
+        folder / "arrays.safetensors", save({name: np.ascontiguousarray(a) for name, a in model.arrays.items()})
+    )
     write_json(folder / "model.json", {"format": FORMAT, "kind": model.kind, "settings": model.settings})
 
 
@@ -50,11 +52,15 @@ def load_model(folder: str | Path) -> SavedModel:
         raise InputError(f"model={folder}: there is no such folder; pass the folder of a finished run.")
     inner = folder / "model" if (folder / "model").is_dir() else folder
     if not (inner / "model.json").is_file():
-        raise InputError(f"model={folder}: the folder holds no model (no model/model.json); pass the folder of a finished run.")
+        raise InputError(
+            f"model={folder}: the folder holds no model (no model/model.json); pass the folder of a finished run."
+        )
     try:
         content = json.loads((inner / "model.json").read_text())
         if content["format"] != FORMAT:
-            raise InputError(f"model={folder}: format {content['format']} is not the one this version reads ({FORMAT}).")
+            raise InputError(
+                f"model={folder}: format {content['format']} is not the one this version reads ({FORMAT})."
+            )
         return SavedModel(str(content["kind"]), dict(content["settings"]), load_file(inner / "arrays.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         if isinstance(error, InputError):

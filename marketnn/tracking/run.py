@@ -46,7 +46,13 @@ class Run:
     """
 
     def __init__(
-        self, folder: str | Path, *, title: str, config: str = "", facts: Mapping[str, str] | None = None, n_stages: int = 1
+        self,
+        folder: str | Path,
+        *,
+        title: str,
+        config: str = "",
+        facts: Mapping[str, str] | None = None,
+        n_stages: int = 1,
     ) -> None:
         self.folder = Path(folder)
         self.headlines: list[str] = []

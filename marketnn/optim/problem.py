@@ -1,0 +1,175 @@
+"""A fitting problem: data, a module's parameters as one vector, and the weighted residuals between them.
+
+A module with an attribute ``members`` (an integer R) is R independent networks of one shape: each of its parameters
+leads with R and it maps (n, d) or (R, n, d) to (R, n, m). Any other module maps (n, ...) to (n, m), row by row.
+
+Shapes: n rows, d inputs, m outputs, P parameters of one network, R members, s the square root of a row's weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from marketnn.errors import InputError, rows_text
+
+
+def member_count(module: nn.Module) -> int | None:
+    """Return R for a module of R members, ``None`` for a single network."""
+    members = getattr(module, "members", None)
+    return members if isinstance(members, int) else None
+
+
+def flat_parameters(module: nn.Module) -> Tensor:
+    """Copy a module's parameters, in the order of ``module.parameters()``, into one vector (P,), or (R, P)."""
+    lead = 0 if member_count(module) is None else 1
+    return torch.cat([parameter.detach().flatten(lead) for parameter in module.parameters()], dim=-1)
+
+
+def load_parameters(module: nn.Module, w: Tensor) -> None:
+    """Write a vector made by ``flat_parameters`` back into the module."""
+    with torch.no_grad():
+        for parameter, values in zip(module.parameters(), _split(module, w), strict=True):
+            parameter.copy_(values.view_as(parameter))
+
+
+def residual(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor) -> Tensor:
+    """Compute ``sqrt(weight) (y - yhat)`` of one network (n, m), its parameters given as a vector.
+
+    Raises:
+        InputError: the module's outputs and ``y`` differ in shape.
+    """
+    members = member_count(module)
+    shapes = [p.shape if members is None else p.shape[1:] for p in module.parameters()]
+    values = (v.view(shape) for v, shape in zip(_split(module, w_p), shapes, strict=True))
+    parameters = dict(zip((name for name, _ in module.named_parameters()), values, strict=True))
+    yhat_nm = functional_call(module, parameters, (x_nd,))
+    _check_same_shape(yhat_nm, y_nm)
+    return s_n.unsqueeze(-1) * (y_nm - yhat_nm)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A module and the data that it is fitted to; ``fitting_problem`` checks and builds it.
+
+    Attributes:
+        module: the network or networks.
+        x: (n, ...), or with members also (R, n, d).
+        y: (n, m), or with members also (R, n, m).
+        root_weight: (n,) square roots of the rows' weights.
+        members: R or ``None``.
+        terms: () the sum of the weights times m; the sum of squares divided by it is the MSE.
+    """
+
+    module: nn.Module
+    x: Tensor
+    y: Tensor
+    root_weight: Tensor
+    members: int | None
+    terms: Tensor
+
+    def over_members(self, kernel: Callable) -> Callable:
+        """Turn a kernel ``(w_p, x_nd, y_nm, s_n)`` of one network into one of all members; x and y may be shared."""
+        if self.members is None:
+            return kernel
+        return vmap(kernel, in_dims=(0, 0 if self._own(self.x) else None, 0 if self._own(self.y) else None, None))
+
+    def chunks(self, rows: int | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield (x, y, root_weight) of ``rows`` rows at a time, all at once for ``None``."""
+        rows = rows or len(self.root_weight)
+        tensors = self.x.split(rows, self.x_axis), self.y.split(rows, -2), self.root_weight.split(rows)
+        yield from zip(*tensors, strict=True)
+
+    @property
+    def x_axis(self) -> int:
+        """The dimension of x that counts rows."""
+        return 1 if self._own(self.x) else 0
+
+    def _own(self, data: Tensor) -> bool:
+        """Whether every member has its own data."""
+        return self.members is not None and data.dim() == 3
+
+
+def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None) -> Problem:
+    """Check the data's shapes and types against a module, values aside.
+
+    Raises:
+        InputError: no parameters, no rows, different numbers of rows, ``y`` not (n, m), a dtype or device other than
+            the parameters'.
+    """
+    first = next(module.parameters(), None)
+    if first is None:
+        raise InputError(f"{type(module).__name__} has no parameters to train.")
+    members = member_count(module)
+    n = y.shape[-2] if y.dim() > 1 else 0
+    if y.dim() != 2 and not (members is not None and y.dim() == 3):
+        raise InputError(f"y has shape {tuple(y.shape)}; pass (rows, outputs), for one output y.unsqueeze(-1).")
+    x_rows = x.shape[1] if members is not None and x.dim() == 3 else x.shape[0]
+    if n == 0 or x_rows != n:
+        raise InputError(f"x has {x_rows} rows and y has {n}; pass the same number, at least 1.")
+    for name, data in (("x", x), ("y", y)):
+        if members is not None and data.dim() == 3 and data.shape[0] != members:
+            raise InputError(f"{name} leads with {data.shape[0]}, but the module has {members} members.")
+    if weight is not None and weight.shape != (n,):
+        raise InputError(f"weight has shape {tuple(weight.shape)}; pass one weight per row, ({n},).")
+    weight = y.new_ones(n) if weight is None else weight
+    for name, data in (("x", x), ("y", y), ("weight", weight)):
+        if (data.dtype, data.device) != (first.dtype, first.device):
+            raise InputError(
+                f"{name} is {data.dtype} on {data.device}, the module {first.dtype} on {first.device}; "
+                f"pass {name}.to(device, dtype) of the module's."
+            )
+    return Problem(module, x, y, weight.sqrt(), members, weight.sum() * y.shape[-1])
+
+
+def sum_of_squares(problem: Problem, w: Tensor, chunk_rows: int | None = None) -> Tensor:
+    """Compute the weighted sum of squared residuals () or (R,) at a parameter vector (P,) or (R, P)."""
+    kernel = problem.over_members(partial(_sse, problem.module))
+    sse = w.new_zeros(w.shape[:-1])
+    for chunk in problem.chunks(chunk_rows):
+        sse += kernel(w, *chunk)
+    return sse
+
+
+def mean_squared_error(problem: Problem) -> Tensor:
+    """Compute the MSE () or (R,) of the module's own parameters, differentiable by autograd."""
+    yhat = problem.module(problem.x)
+    _check_same_shape(yhat, problem.y if problem.members is None else problem.y.expand(problem.members, -1, -1))
+    return (problem.root_weight.unsqueeze(-1) * (problem.y - yhat)).square().sum((-2, -1)) / problem.terms
+
+
+def not_finite(problem: Problem, loss: Tensor) -> InputError:
+    """Build the error for a loss that is NaN or infinite, naming what caused it as far as the data show."""
+    found = f"the loss is not finite ({', '.join(f'{value:g}' for value in loss.reshape(-1).tolist()[:3])})"
+    for name, data, axis, wrong in (
+        ("x", problem.x, problem.x_axis, "not finite"),
+        ("y", problem.y, -2, "not finite"),
+        ("weight", problem.root_weight, 0, "negative or not finite"),
+    ):
+        bad_rows = (~data.isfinite()).movedim(axis, 0).flatten(1).any(1) if data.dim() > 1 else ~data.isfinite()
+        if bool(bad_rows.any()):
+            return InputError(
+                f"{found}: {name} is {wrong} in {rows_text(bad_rows.cpu().numpy())}; repair or drop them."
+            )
+    return InputError(f"{found} although the data are; scale x and y, or check the module's parameters.")
+
+
+def _sse(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor) -> Tensor:
+    return residual(module, w_p, x_nd, y_nm, s_n).square().sum()
+
+
+def _split(module: nn.Module, w: Tensor) -> tuple[Tensor, ...]:
+    """Cut a parameter vector (..., P) into one piece (..., size) per parameter."""
+    members = member_count(module) or 1
+    return w.split([math.prod(parameter.shape) // members for parameter in module.parameters()], dim=-1)
+
+
+def _check_same_shape(yhat: Tensor, y: Tensor) -> None:
+    if yhat.shape != y.shape:
+        raise InputError(f"the module gives outputs {tuple(yhat.shape)}, y has {tuple(y.shape)}; make them alike.")

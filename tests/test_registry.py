@@ -92,7 +92,7 @@ def test_modules_are_found_by_name_only() -> None:
 
 
 def test_a_target_key_is_an_unknown_key() -> None:
-    with pytest.raises(ConfigurationError, match="unknown key 'data._target_'"):
+    with pytest.raises(ConfigurationError, match=r"unknown key 'data\._target_'"):
         registry.build("data", {"name": "csv", "path": "x", "_target_": "os.system"})
 
 

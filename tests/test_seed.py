@@ -9,12 +9,12 @@ from marketnn.seed import child_seed, numpy_generator, seed_from, torch_generato
 
 
 def test_generators_repeat_and_leave_global_state_alone() -> None:
-    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     assert torch.equal(torch.rand(5, generator=torch_generator(3)), torch.rand(5, generator=torch_generator(3)))
     assert (numpy_generator(3).random(5) == numpy_generator(3).random(5)).all()
     assert seed_from(None) != seed_from(None)
     assert torch.equal(torch.get_rng_state(), torch_before)
-    assert (np.random.get_state()[1] == numpy_before).all()
+    assert (np.random.get_state()[1] == numpy_before).all()  # noqa: NPY002
 
 
 def test_children_differ_by_name_and_by_seed() -> None:

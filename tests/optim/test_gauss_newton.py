@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pretend_device import PretendDevice
+
+from marketnn.errors import InputError
+from marketnn.network import BPNetwork
+from marketnn.optim import gauss_newton_system
+from marketnn.optim.gauss_newton import accumulate_system, default_chunk_rows, residual_jacobian
+from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def explicit_system(network, x, y, weight=None):
+    """J^T J, J^T e, sse and J of a single network, from one autograd pass per residual."""
+    e = (y - network(x)).flatten()
+    parameters = list(network.parameters())
+    gradients = [torch.autograd.grad(value, parameters, retain_graph=True) for value in e]
+    jac = torch.stack([torch.cat([part.flatten() for part in row]) for row in gradients])
+    each = torch.ones_like(e) if weight is None else weight.repeat_interleave(y.shape[-1])
+    e = e.detach()
+    return jac.T @ (each[:, None] * jac), jac.T @ (each * e), (each * e * e).sum(), jac
+
+
+def assert_systems_close(ours, expected):
+    for mine, theirs in zip(ours, expected, strict=True):
+        scale = theirs.abs().max()
+        torch.testing.assert_close(mine / scale, theirs / scale, rtol=0, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    hidden_sizes=st.lists(st.integers(1, 5), min_size=0, max_size=3),
+    n_out=st.integers(1, 3),
+    members=st.sampled_from([None, 1, 3]),
+    weighted=st.booleans(),
+    own_data=st.booleans(),
+    chunk_rows=st.sampled_from([None, 1, 4, 7, 11, 50]),
+    seed=st.integers(0, 99),
+)
+def test_equals_the_explicit_jacobian(hidden_sizes, n_out, members, weighted, own_data, chunk_rows, seed):
+    n, d = 11, 3
+    sizes = [d, *hidden_sizes, n_out]
+    network = BPNetwork(sizes, members=members, seed=seed, hidden="tanh", output="identity")
+    lead = (members,) if members and own_data else ()
+    x, y = draw(*lead, n, d, seed=seed), draw(*lead, n, n_out, seed=seed + 1)
+    weight = 3 * draw(n, seed=seed + 2) if weighted else None
+    ours = gauss_newton_system(network, x, y, weight=weight, chunk_rows=chunk_rows)
+    for r in range(members or 1):
+        single = BPNetwork(sizes, seed=seed + r, hidden="tanh", output="identity")
+        *expected, _ = explicit_system(single, x[r] if lead else x, y[r] if lead else y, weight)
+        assert_systems_close(ours if members is None else [part[r] for part in ours], expected)
+
+
+def test_any_module_that_maps_rows():
+    torch_module = torch.nn.Sequential(
+        torch.nn.Conv1d(1, 2, 3), torch.nn.Softplus(), torch.nn.Flatten(), torch.nn.Linear(6, 2)
+    ).double()
+    x, y = draw(9, 1, 5), draw(9, 2)
+    *expected, _ = explicit_system(torch_module, x, y)
+    assert_systems_close(gauss_newton_system(torch_module, x, y, chunk_rows=4), expected)
+
+
+def test_jacobian_is_that_of_the_residual_by_central_differences():
+    network, x, y = BPNetwork([3, 4, 2], seed=1), draw(6, 3), draw(6, 2, seed=1)
+    jac, e = residual_jacobian(fitting_problem(network, x, y))
+    w = flat_parameters(network)
+    numeric = torch.empty_like(jac)
+    for p in range(len(w)):
+        shift = torch.zeros_like(w)
+        shift[p] = 1e-6
+        sides = []
+        for sign in (1, -1):
+            load_parameters(network, w + sign * shift)
+            sides.append((y - network(x)).detach().flatten())
+        numeric[:, p] = (sides[0] - sides[1]) / 2e-6
+    load_parameters(network, w)
+    torch.testing.assert_close(jac, numeric, rtol=0, atol=1e-8)
+    torch.testing.assert_close(e, (y - network(x)).detach().flatten(), rtol=0, atol=1e-15)
+
+
+def test_jte_is_the_gradient_of_half_the_sse_as_backpropagation_gives_it():
+    network, x, y = BPNetwork([3, 4, 2], seed=1), draw(20, 3), draw(20, 2, seed=1)
+    _, jte, sse = gauss_newton_system(network, x, y)
+    w1, b1, w2, b2 = (parameter.detach() for parameter in network.parameters())
+    h = torch.sigmoid(x @ w1.T + b1)
+    yhat = torch.sigmoid(h @ w2.T + b2)
+    d2 = (yhat - y) * yhat * (1 - yhat)
+    d1 = (d2 @ w2) * h * (1 - h)
+    by_hand = torch.cat([(d1.T @ x).flatten(), d1.sum(0), (d2.T @ h).flatten(), d2.sum(0)])
+    torch.testing.assert_close(jte, by_hand, rtol=0, atol=1e-13)
+    (0.5 * (y - network(x)).square().sum()).backward()
+    torch.testing.assert_close(
+        jte, torch.cat([parameter.grad.flatten() for parameter in network.parameters()]), rtol=0, atol=1e-13
+    )
+    assert float(sse) == pytest.approx(float((y - yhat).square().sum()), rel=1e-14)
+
+
+@pytest.mark.parametrize("members", [None, 2])
+@pytest.mark.parametrize("chunk_rows", [None, 4])
+def test_same_bits_on_every_device_without_host_waits(device, members, chunk_rows):
+    x, y, weight = draw(10, 3), draw(10, 2, seed=1), draw(10, seed=2)
+    expected = gauss_newton_system(BPNetwork([3, 4, 2], members=members), x, y, weight=weight, chunk_rows=chunk_rows)
+    network = BPNetwork([3, 4, 2], members=members, device=device)
+    arguments = [tensor.to(device) for tensor in (x, y, weight)]
+
+    def run():
+        return gauss_newton_system(network, *arguments[:2], weight=arguments[2], chunk_rows=chunk_rows)
+
+    if device.type == "pretend":
+        with PretendDevice(host_sync="error"):
+            found = run()
+    else:
+        found = run()
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.device.type == device.type
+        if device.type == "cuda":
+            torch.testing.assert_close(mine.cpu(), theirs)
+        else:
+            assert torch.equal(mine.cpu(), theirs)
+
+
+def test_coarse_accumulation_leaves_the_gradient_exact():
+    network, x, y = BPNetwork([3, 6, 1], seed=1), draw(500, 3), draw(500, 1, seed=1)
+    problem = fitting_problem(network, x, y)
+    jtj, jte, sse = accumulate_system(problem, 100)
+    coarse_jtj, coarse_jte, coarse_sse = accumulate_system(problem, 100, torch.float32)
+    assert coarse_jtj.dtype == torch.float64
+    assert 0 < (coarse_jtj - jtj).abs().max() < 1e-6 * jtj.abs().max()
+    assert torch.equal(coarse_jte, jte)
+    assert torch.equal(coarse_sse, sse)
+
+
+def test_default_chunks_bound_the_memory_of_the_jacobian():
+    def chunk(network: torch.nn.Module, n_in: int) -> int:
+        return default_chunk_rows(fitting_problem(network, draw(5, n_in), draw(5, 1)))
+
+    assert chunk(BPNetwork([3, 2, 1]), 3) == 2_000
+    assert chunk(BPNetwork([100, 100, 1], members=10), 100) == 2**23 // (10 * 10_201)
+    assert chunk(BPNetwork([100, 200, 1], members=1000), 100) == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "weight", "message"),
+    [
+        (draw(5, 3), draw(5), None, r"y has shape \(5,\); .* y.unsqueeze"),
+        (draw(5, 3), draw(4, 1), None, "x has 5 rows and y has 4"),
+        (draw(0, 3), draw(0, 1), None, "x has 0 rows"),
+        (draw(5, 3), draw(5, 2), None, r"outputs \(1,\), y has \(2,\)|outputs \(5, 1\), y has \(5, 2\)"),
+        (draw(5, 3), draw(5, 1), draw(4), r"weight has shape \(4,\)"),
+        (draw(5, 3).float(), draw(5, 1), None, "x is torch.float32 on cpu, the module torch.float64"),
+        (draw(5, 3), draw(2, 5, 1), None, "y has shape"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(x, y, weight, message):
+    with pytest.raises(InputError, match=message):
+        gauss_newton_system(BPNetwork([3, 2, 1]), x, y, weight=weight)
+
+
+def test_members_and_parameterless_modules_are_checked():
+    with pytest.raises(InputError, match="leads with 3, but the module has 2 members"):
+        gauss_newton_system(BPNetwork([3, 1], members=2), draw(3, 5, 3), draw(5, 1))
+    with pytest.raises(InputError, match="Identity has no parameters"):
+        gauss_newton_system(torch.nn.Identity(), draw(5, 3), draw(5, 3))
+
+
+def test_jtj_is_symmetric_and_positive_semidefinite():
+    network = BPNetwork([4, 8, 2], seed=2)
+    jtj, *_ = gauss_newton_system(network, draw(30, 4), draw(30, 2, seed=1), chunk_rows=7)
+    torch.testing.assert_close(jtj, jtj.T, rtol=0, atol=1e-14)
+    assert np.linalg.eigvalsh(jtj.numpy()).min() > -1e-12 * float(jtj.trace())

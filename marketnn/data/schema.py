@@ -109,23 +109,14 @@ def infer_schema(
     }
     columns = []
     for name in frame.columns:
-        values = frame[name]
-        present = values.dropna()
-        n_distinct = int(present.nunique())
-        role, reason = declared.get(name) or _infer_role(name, values, n_distinct, name in categorical)
-        feature = role in (Role.NUMERIC, Role.CATEGORICAL)
-        columns.append(
-            Column(
-                name=name,
-                role=role,
-                reason=reason,
-                n_distinct=n_distinct,
-                n_missing=int(values.isna().sum()),
-                example=_shown(present),
-                problem=_problem(name, present, n_distinct, role) if feature or role is Role.TARGET else None,
-            )
-        )
+        role, reason = declared.get(name) or _infer_role(name, frame[name], name in categorical)
+        columns.append(_describe(name, frame[name], role, reason))
     return Schema(tuple(columns))
+
+
+def refreshed(schema: Schema, frame: pd.DataFrame) -> Schema:
+    """Keep every column's role and count its values anew, after rows have left the frame."""
+    return Schema(tuple(_describe(c.name, frame[c.name], c.role, c.reason) for c in schema.columns))
 
 
 def is_number(values: pd.Series) -> bool:
@@ -140,12 +131,27 @@ def _shown(present: pd.Series) -> str:
     return f"{present.iloc[0]:g}" if is_number(present) else str(present.iloc[0])
 
 
-def _infer_role(name: str, values: pd.Series, n_distinct: int, declared_categorical: bool) -> tuple[Role, str]:
+def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
+    present = values.dropna()
+    n_distinct = int(present.nunique())
+    used = role in (Role.TARGET, Role.NUMERIC, Role.CATEGORICAL)
+    return Column(
+        name=name,
+        role=role,
+        reason=reason,
+        n_distinct=n_distinct,
+        n_missing=len(values) - len(present),
+        example=_shown(present),
+        problem=_problem(name, present, n_distinct, role) if used else None,
+    )
+
+
+def _infer_role(name: str, values: pd.Series, declared_categorical: bool) -> tuple[Role, str]:
     if declared_categorical:
         return Role.CATEGORICAL, "declared: data.categorical"
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return Role.EXCLUDED, "a date: derive a number from it (days since ...) to use it"
-    every_value_differs = n_distinct == len(values) > 1
+    every_value_differs = len(values) > 1 and values.is_unique and not values.hasnans
     if every_value_differs and _named_like_an_id(name) and not (is_number(values) and (values % 1 != 0).any()):
         return Role.ID, "named like an id, every value different"
     return (Role.NUMERIC, "numbers") if is_number(values) else (Role.CATEGORICAL, "text")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from marketnn.data.columns import type_columns
-from marketnn.data.schema import Role, Schema, infer_schema
+from marketnn.data.schema import Role, Schema, infer_schema, refreshed
 from marketnn.errors import InputError, rows_text, unknown_name
 
 POSITIVE_WORDS = ("1", "yes", "true", "y", "t", "churn", "churned")
@@ -90,16 +90,7 @@ class Table:
         worst = ", ".join(f"'{name}' {count:,}" for name, count in by_column[by_column > 0].items())
         note = f"{incomplete.sum():,} of {len(self.frame):,} rows with a missing value were left out ({worst})."
         kept = self.frame[~incomplete]
-        options = self.options
-        schema = infer_schema(
-            kept,
-            target=options.target,
-            ids=self.schema.names(Role.ID),
-            categorical=self.schema.names(Role.CATEGORICAL),
-            leakage=options.leakage,
-            drop=options.drop,
-        )
-        table = replace(self, frame=kept, schema=schema, notes=(*self.notes, note))
+        table = replace(self, frame=kept, schema=refreshed(self.schema, kept), notes=(*self.notes, note))
         table._check_columns()
         return table
 

@@ -59,7 +59,7 @@ class FirstOrder:
         Args:
             x: (n, d), or with members also (R, n, d).
             y: (n, m), or with members also (R, n, m).
-            weight: (n,), multiplies the squared residuals.
+            weight: (n,), not negative, multiplies the squared residuals.
             active: (R,) bool, the members to step; the others keep their parameters.
 
         Raises:

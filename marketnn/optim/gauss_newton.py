@@ -32,7 +32,7 @@ def gauss_newton_system(
             ``members`` (R) leads every parameter and result with R.
         x: (n, d), or with members also (R, n, d).
         y: (n, m), or with members also (R, n, m).
-        weight: (n,), multiplies the squared residuals.
+        weight: (n,), not negative, multiplies the squared residuals.
         chunk_rows: rows whose Jacobian is held at a time; ``None`` chooses.
 
     Returns:

@@ -107,28 +107,28 @@ class LevenbergMarquardt:
         Args:
             x: (n, d), or with members also (R, n, d).
             y: (n, m), or with members also (R, n, m).
-            weight: (n,), multiplies the squared residuals.
+            weight: (n,), not negative, multiplies the squared residuals.
             active: (R,) bool, the members to step; the others keep parameters and damping.
 
         Raises:
             InputError: data that do not fit the module, or a loss that is not finite; the parameters are untouched.
         """
         problem = fitting_problem(self.module, x, y, weight)
-        w = flat_parameters(self.module)
         jte, sse, solve = self._linearise(problem)
+        loss = sse / problem.terms
         chunk_rows = self.chunk_rows or default_chunk_rows(problem)
-        search = _Search.start(w, sse, self._damping, self._growth, active)
+        search = _Search.start(flat_parameters(self.module), loss, self._damping, self._growth, active)
         retry = True
         while retry:
-            search = _try_step(search, problem, jte, sse, solve, self.damping_rule, chunk_rows)
-            retry, finite = torch.stack((search.pending.any(), sse.isfinite().all())).tolist()
+            search = _try_step(search, problem, jte, loss, solve, self.damping_rule, chunk_rows)
+            retry, finite = torch.stack((search.pending.any(), loss.isfinite().all())).tolist()
             if not finite:
-                raise not_finite(problem, sse / problem.terms)
+                raise not_finite(problem, loss)
         load_parameters(self.module, search.w)
         self._damping, self._growth = search.damping, search.growth
         return StepReport(
-            loss=sse / problem.terms,
-            new_loss=search.sse / problem.terms,
+            loss=loss,
+            new_loss=search.loss,
             damping=torch.where(search.accepted, search.used_damping, search.damping),
             gain_ratio=search.gain_ratio,
             tries=search.tries,
@@ -202,8 +202,9 @@ def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Te
 
 
 def _damped_solve(matrix: Tensor, right: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    factor, info = torch.linalg.cholesky_ex(matrix + damping[..., None, None] * identity)
+    damped = matrix.clone()
+    damped.diagonal(dim1=-2, dim2=-1).add_(damping.unsqueeze(-1))
+    factor, info = torch.linalg.cholesky_ex(damped)
     return torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1), info == 0
 
 
@@ -212,7 +213,7 @@ class _Search:
     """The state of the trials within one step; () or (R,), the parameters ``w`` (P,) or (R, P)."""
 
     w: Tensor
-    sse: Tensor
+    loss: Tensor
     damping: Tensor
     growth: Tensor
     used_damping: Tensor
@@ -222,15 +223,15 @@ class _Search:
     pending: Tensor
 
     @staticmethod
-    def start(w: Tensor, sse: Tensor, damping: Tensor, growth: Tensor, active: Tensor | None) -> _Search:
+    def start(w: Tensor, loss: Tensor, damping: Tensor, growth: Tensor, active: Tensor | None) -> _Search:
         pending = damping <= LARGEST
         return _Search(
             w=w,
-            sse=sse,
+            loss=loss,
             damping=damping,
             growth=growth,
             used_damping=damping,
-            gain_ratio=torch.zeros_like(sse),
+            gain_ratio=torch.zeros_like(loss),
             tries=torch.zeros_like(pending, dtype=torch.int64),
             accepted=torch.zeros_like(pending),
             pending=pending if active is None else pending & active,
@@ -238,22 +239,22 @@ class _Search:
 
 
 def _try_step(
-    before: _Search, problem: Problem, jte: Tensor, sse: Tensor, solve: Solve, rule: str, chunk_rows: int
+    before: _Search, problem: Problem, jte: Tensor, loss: Tensor, solve: Solve, rule: str, chunk_rows: int
 ) -> _Search:
     """Try each pending member's step at its damping; members already decided keep their state."""
     pending = before.pending
     step, solved = solve(before.damping)
     trial_w = before.w + step
-    trial_sse = sum_of_squares(problem, trial_w, chunk_rows)
+    trial_loss = sum_of_squares(problem, trial_w, chunk_rows) / problem.terms
     predicted = (step * (before.damping.unsqueeze(-1) * step - jte)).sum(-1)
-    gain_ratio = (sse - trial_sse) / predicted
+    gain_ratio = (loss - trial_loss) * problem.terms / predicted
     gain_ratio = torch.where(solved & gain_ratio.isfinite(), gain_ratio, 0.0)
-    accepted = pending & solved & (trial_sse < sse)
+    accepted = pending & solved & (trial_loss < loss)
     damping, growth = RULES[rule](before.damping, before.growth, gain_ratio, accepted)
     damping = torch.where(pending, damping, before.damping)
     return _Search(
         w=torch.where(accepted.unsqueeze(-1), trial_w, before.w),
-        sse=torch.where(accepted, trial_sse, before.sse),
+        loss=torch.where(accepted, trial_loss, before.loss),
         damping=damping,
         growth=torch.where(pending, growth, before.growth),
         used_damping=torch.where(pending, before.damping, before.used_damping),

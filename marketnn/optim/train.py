@@ -136,7 +136,7 @@ def train(
         record |= {name: values[name] if members else values[name][0] for name in _RECORDED if name in values}
         for name, value in record.items():
             history.setdefault(name, []).append(value)
-        if on_epoch is not None and on_epoch(record) is True:
+        if on_epoch is not None and on_epoch(record):
             _end(rules, "callback")
         elif time_limit is not None and seconds >= time_limit:
             _end(rules, "time_limit")

@@ -63,8 +63,9 @@ def _why(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
             "below rest on features that may be noise."
         )
         run.headline(f"No feature has {rule}: portraits rest on the {len(drivers.significant)} with the smallest p.")
-    for column, reason in drivers.left_out.items():
-        run.text(f"Left out: {column} ({reason}).")
+    if drivers.left_out:
+        left_out = pd.DataFrame({"column": list(drivers.left_out), "why": list(drivers.left_out.values())})
+        run.table("left_out", left_out, "Columns without a coefficient of their own")
     table = result.table.rename_axis("variable")
     run.table("coefficients", table, "Coefficients, in units of the columns", index=True)
     spread = _spread(analysis)

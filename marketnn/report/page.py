@@ -63,10 +63,15 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """A picture with its caption."""
+    """A picture with its caption.
+
+    Attributes:
+        width: on the page, in CSS pixels.
+    """
 
     caption: str
     png: bytes
+    width: int
     kind: str = "figure"
 
     @property
@@ -107,8 +112,9 @@ def cell_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
-    if isinstance(value, (float, np.floating)):
-        if value == int(value) and abs(value) < 1e15:
-            return f"{int(value):,}"
-        return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return str(value)
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    number = float(value)
+    if number.is_integer() and abs(number) < 1e15:
+        return f"{int(number):,}"
+    return f"{number:,.1f}" if abs(number) >= 1000 else f"{number:.4g}"

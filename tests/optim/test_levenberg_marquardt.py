@@ -154,7 +154,7 @@ def test_the_loss_never_rises(seed, rule, solver, damping):
             assert torch.equal(flat_parameters(network), before)
             assert report.new_loss == report.loss
         last = report.new_loss
-    assert last == pytest.approx(float((y - network(x)).square().mean()), rel=1e-9)
+    assert last == pytest.approx(float((y - network(x).detach()).square().mean()), rel=1e-9)
 
 
 @pytest.mark.parametrize(("rule", "tries"), [("nielsen", 9), ("multiplicative", 14)])
@@ -227,14 +227,14 @@ def test_auto_takes_the_smaller_system():
 
 def test_single_precision_accumulation_reaches_the_same_optimum():
     x, y = draw(200, 2), draw(200, 1, seed=1)
-    losses = []
+    weights = []
     for dtype in (None, torch.float32):
-        network = BPNetwork([2, 3, 1], output="identity", seed=3)
+        network = BPNetwork([2, 1], seed=3)
         optimizer = LevenbergMarquardt(network, accumulate_dtype=dtype)
-        for _ in range(100):
-            report = optimizer.step(x, y)
-        losses.append(float(report.new_loss))
-    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+        for _ in range(30):
+            optimizer.step(x, y)
+        weights.append(flat_parameters(network))
+    torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=1e-7)
 
 
 def run(device: torch.device | str, members: int | None, solver: str) -> list[torch.Tensor]:

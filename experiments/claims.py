@@ -46,8 +46,8 @@ class Claims:
 def load_claims(folder: Path = FOLDER) -> Claims:
     """Read ``paper_*.yaml`` and ``errata.yaml``."""
     files = sorted(folder.glob("paper_*.yaml"))
-    printed = {file.stem.removeprefix("paper_").upper(): _read(file) for file in files}
-    return Claims(printed, _read(folder / "errata.yaml"))
+    printed = {file.stem.removeprefix("paper_").upper(): read_yaml(file) for file in files}
+    return Claims(printed, read_yaml(folder / "errata.yaml"))
 
 
 def last_place(text: str) -> float:
@@ -56,5 +56,6 @@ def last_place(text: str) -> float:
     return float(Decimal((0, (1,), int(exponent))))
 
 
-def _read(file: Path) -> Any:
+def read_yaml(file: Path) -> Any:
+    """Read plain values from YAML, nothing else."""
     return yaml.safe_load(file.read_text(encoding="utf-8"))

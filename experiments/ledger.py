@@ -25,7 +25,11 @@ _ITEM = re.compile(rf"({'|'.join(KINDS)}) (\d+)(?:\.(\d+))?")
 _NUMBERS = {
     ("A", "Equation"): [*(f"2.{n}" for n in range(1, 10)), *(f"3.{n}" for n in range(1, 5)), "4.1"],
     ("A", "Table"): ["2.1", *(f"3.{n}" for n in range(1, 6)), *(f"4.{n}" for n in range(1, 5))],
-    ("A", "Figure"): [*(f"2.{n}" for n in range(1, 4)), *(f"3.{n}" for n in range(1, 4)), *(f"4.{n}" for n in range(1, 7))],
+    ("A", "Figure"): [
+        *(f"2.{n}" for n in range(1, 4)),
+        *(f"3.{n}" for n in range(1, 4)),
+        *(f"4.{n}" for n in range(1, 7)),
+    ],
     ("B", "Equation"): [str(n) for n in range(1, 21)],
     ("B", "Table"): [str(n) for n in range(1, 5)],
     ("B", "Figure"): [str(n) for n in range(1, 4)],
@@ -92,24 +96,26 @@ def compare(
     tolerance = tolerance if isinstance(tolerance, Mapping) else dict.fromkeys(published, tolerance)
     if set(tolerance) != set(published):
         names = ", ".join(sorted(set(tolerance) ^ set(published)))
-        raise InputError(f"{item} of paper {paper}: tolerances and published numbers differ in {names}; name both alike.")
-    kept = [{name: _stored(item, name, value) for name, value in numbers.items()} for numbers in (ours, published)]
-    wrong = differing(*kept, tolerance)
+        raise InputError(
+            f"{item} of paper {paper}: tolerances and published numbers differ in {names}; name both alike."
+        )
+    ours, published = (
+        {name: _stored(item, name, value) for name, value in numbers.items()} for numbers in (ours, published)
+    )
+    wrong = differing(ours, published, tolerance)
     verdict: Verdict = "in kind" if in_kind else "reproduced"
     if wrong:
         verdict = "not reproducible"
-        reason = f"{_difference(wrong, *kept)} {reason}"
-    return Row(paper, item, experiment, kept[0], kept[1], dict(tolerance), verdict, reason)
+        reason = f"{_difference(wrong, ours, published)} {reason}"
+    return Row(paper, item, experiment, ours, published, dict(tolerance), verdict, reason)
 
 
-def differing(
-    ours: Mapping[str, float], published: Mapping[str, float], tolerance: Mapping[str, float]
-) -> list[str]:
+def differing(ours: Mapping[str, float], published: Mapping[str, float], tolerance: Mapping[str, float]) -> list[str]:
     """Name the published numbers that ours lacks or misses by more than the tolerance."""
     return [
         name
         for name, number in published.items()
-        if name not in ours or abs(ours[name] - number) > tolerance[name]
+        if name not in ours or _kept(abs(ours[name] - number)) > tolerance[name]
     ]
 
 
@@ -150,7 +156,11 @@ def write_ledger(path: Path, rows: Sequence[Row]) -> None:
 def _stored(item: str, name: str, value: float) -> float:
     if not math.isfinite(value):
         raise InputError(f"{item}: '{name}' is {value}; only finite numbers can be compared.")
-    return value if isinstance(value, int) else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    return value if isinstance(value, int) else _kept(value)
+
+
+def _kept(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
 def _difference(wrong: Sequence[str], ours: Mapping[str, float], published: Mapping[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Columns that say the same twice: exact linear dependencies, found by pivoted QR, and variance inflation.
 
-Shapes: n rows, p columns, r of them independent, d dependent. ``z_np`` is standardised (mean 0, deviation 1; constant columns 0), so
-that no unit of measurement decides what counts as zero, and the intercept is orthogonal to every column.
+Columns come standardised (mean 0, deviation 1; constant ones 0), so that no unit of measurement decides what counts as
+zero, and the intercept is orthogonal to every column. Shapes: n rows, p columns, r of them independent, d dependent.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Dependency:
     def __str__(self) -> str:
         if not self.weights:
             return f"column '{self.column}' is constant ({self.intercept:.4g}), as the intercept is"
-        terms = [f"{weight:.4g}*'{name}'" for name, weight in self.weights.items()]
-        shown = [*terms[:_SHOWN], f"... ({len(terms)} columns)"] if len(terms) > _SHOWN else terms
-        return f"column '{self.column}' is a linear combination: {self.intercept:.4g} + {' + '.join(shown)}"
+        terms = [f"{'-' if weight < 0 else '+'} {abs(weight):.4g}*'{name}'" for name, weight in self.weights.items()]
+        shown = [*terms[:_SHOWN], f"+ ... ({len(terms)} columns)"] if len(terms) > _SHOWN else terms
+        return f"column '{self.column}' is a linear combination, {self.intercept:.4g} {' '.join(shown)}"
 
 
 def find_dependencies(
@@ -84,7 +84,8 @@ def find_dependencies(
         used = np.abs(solved_r) > TOLERANCE
         others = order_p[:rank][used]
         weights = solved_r[used] * deviation_p[j] / deviation_p[others]
-        intercept = float(mean_p[j] - weights @ mean_p[others])
+        parts = np.array([mean_p[j], *(-weights * mean_p[others])])
+        intercept = float(parts.sum()) if abs(parts.sum()) > TOLERANCE * np.abs(parts).max() else 0.0
         by_name = {
             names[other]: weight for other, weight in sorted(zip(others.tolist(), weights.tolist(), strict=True))
         }

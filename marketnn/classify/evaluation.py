@@ -215,8 +215,10 @@ def calibration_table(y: Vector, probability: Vector, n_bins: int = 10) -> pd.Da
     if n_bins < 1:
         raise InputError(f"n_bins={n_bins} is not possible; use at least 1.")
     labels, p = _checked(y, probability, both_classes=False)
-    inner_edges = np.quantile(p, np.linspace(0, 1, n_bins + 1))[1:-1]
-    frame = pd.DataFrame({"probability": p, "y": labels, "bin": np.searchsorted(inner_edges, p)})
+    # Edges are order statistics: an interpolated quantile can round to just below a tied value and tear it off its bin
+    rows_before = -(-np.arange(1, n_bins) * p.size // n_bins)
+    edges = np.sort(p)[rows_before - 1]
+    frame = pd.DataFrame({"probability": p, "y": labels, "bin": np.searchsorted(edges, p)})
     bins = frame.groupby("bin").agg(
         mean_probability=("probability", "mean"), observed_rate=("y", "mean"), n=("y", "size")
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from marketnn.errors import InputError, rows_text
 
-Vector = np.ndarray | pd.Series | Sequence[float]
+Vector: TypeAlias = np.ndarray | pd.Series | Sequence[float]
 
 
 def binary_labels(y: Vector, *, both_classes: bool = True) -> np.ndarray:

@@ -99,8 +99,9 @@ def fit_logistic(X: pd.DataFrame | np.ndarray, y: Vector) -> LogisticResult:
         raise InputError(
             f"{len(x)} rows cannot determine {len(names) + 1} coefficients; use more rows or fewer columns."
         )
-    moments = mean_and_deviation(x.double())
-    z_np, mean_p, deviation_p = scale(x.double(), *moments).numpy(), *(moment.numpy() for moment in moments)
+    x = x.double()
+    mean, deviation = mean_and_deviation(x)
+    z_np, mean_p, deviation_p = scale(x, mean, deviation).numpy(), mean.numpy(), deviation.numpy()
     refuse_dependencies(find_dependencies(z_np, mean_p, deviation_p, names))
     fit = _maximise_likelihood(z_np, y_n, names)
     n_positive = int(y_n.sum())

@@ -101,8 +101,8 @@ def refuse_separation(found: Separation | None, names: Sequence[str], n_rows: in
 def _signed_rows(x_np: np.ndarray, y_n: np.ndarray) -> np.ndarray:
     """Return M, scaled so that the programme's tolerance is small beside the bulk of the data and beside its outliers.
 
-    Neither an affine map of a column nor a positive factor on a row changes what separates. A skewed column standardised by
-    its deviation crowds most rows within the tolerance; quartiles spread them.
+    Neither an affine map of a column nor a positive factor on a row changes what separates. A skewed column
+    standardised by its deviation crowds most rows within the tolerance; quartiles spread them.
     """
     low_p, middle_p, high_p = np.quantile(x_np, (0.25, 0.5, 0.75), axis=0)
     spread_p = np.where(high_p > low_p, high_p - low_p, x_np.std(axis=0))
@@ -134,10 +134,17 @@ def _sufficient_columns(x_np: np.ndarray, y_n: np.ndarray, signed_nq: np.ndarray
     alone_p = (zeros_mp.max(0) < ones_mp.min(0)) | (ones_mp.max(0) < zeros_mp.min(0))
     if alone_p.any():
         return tuple(np.flatnonzero(alone_p).tolist())
+    # Drop blocks of halving size where the rest still separates; those that tell the classes apart least go first.
     between_p = np.abs(ones_mp.mean(0) - zeros_mp.mean(0)) / x_np.std(axis=0)
-    kept = list(range(x_np.shape[1]))
-    for column in np.argsort(between_p).tolist():  # those that differ least between the classes go first
-        fewer = [j for j in kept if j != column]
-        if not len(_unseparated(signed_nq[:, [0, *(j + 1 for j in fewer)]])):
-            kept = fewer
-    return tuple(kept)
+    kept = np.argsort(between_p).tolist()
+    size = len(kept) // 2
+    while size:
+        start = 0
+        while start < len(kept):
+            fewer = kept[:start] + kept[start + size :]
+            if len(_unseparated(signed_nq[:, [0, *(j + 1 for j in fewer)]])):
+                start += size
+            else:
+                kept = fewer
+        size //= 2
+    return tuple(sorted(kept))

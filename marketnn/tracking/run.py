@@ -126,7 +126,9 @@ class Run:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
         write_bytes(self.folder / "figures" / f"{name}.png", buffer.getvalue())
-        self._sections[-1].blocks.append(FigureBlock(caption, buffer.getvalue(), width=round(80 * figure.get_figwidth())))
+        self._sections[-1].blocks.append(
+            FigureBlock(caption, buffer.getvalue(), width=round(80 * figure.get_figwidth()))
+        )
         self._events.add_figure(f"figures/{name}", figure, 0, close=False)
 
     def model(self, model: SavedModel) -> None:

@@ -1,0 +1,23 @@
+"""Paper A's churn analysis on public telephone customers: eq. 4.1, the idea of figure 3.3, and the whole run."""
+
+from __future__ import annotations
+
+from experiments.churn_claims import analysis_row, precision_row, stages_row
+from experiments.experiment import Findings, Workspace
+from experiments.run_folder import run_command
+from marketnn.report.page import FigureBlock
+
+NAME = "paper_a/churn_telco"
+
+
+def run(workspace: Workspace) -> Findings:
+    """Run the pipeline on the Telco customers and compare what it leaves with the paper's claims."""
+    folder = run_command(["experiment=paper_a/table_4_1"], workspace.runs / NAME)
+    rows = (
+        precision_row(workspace.claims, NAME, folder),
+        stages_row(workspace.claims, NAME, folder),
+        analysis_row(workspace.claims, NAME, "Telco", folder),
+    )
+    picture = (folder.path / "figures" / "threshold.png").read_bytes()
+    caption = "Equation 4.1 on the Telco test customers: the published precision, and the recall that it costs."
+    return Findings(rows, (FigureBlock(caption, picture, width=640),), (folder.path,))

@@ -36,7 +36,7 @@ class Weights:
         return [*(w for unit in self.hidden for w in unit), *self.hidden_bias, *self.output, self.output_bias]
 
     @property
-    def n_hidden_layer(self) -> int:
+    def n_hidden_parameters(self) -> int:
         """How many of the parameters come first because they belong to the hidden layer."""
         return sum(map(len, self.hidden)) + len(self.hidden_bias)
 

@@ -62,39 +62,28 @@ def config_folder() -> Path:
 
 
 def options(group: str) -> dict[str, str]:
-    """Name -> first comment of every YAML of a group."""
+    """Name -> what it is, from the comment that heads every YAML of a group (for an experiment, its third line)."""
     folder = config_folder() / group
     files = sorted(folder.rglob("*.yaml"))
-    return {str(file.relative_to(folder).with_suffix("")): _first_comment(file) for file in files}
+    return {str(file.relative_to(folder).with_suffix("")): _heading(file) for file in files}
 
 
 def help_text() -> str:
     """List pipelines, data sources and options, one line each, as the YAML files describe them."""
+    folder = config_folder()
     lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
-    lines += [
-        "usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4",
-        "",
-    ]
+    lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4"]
     for group in GROUPS:
-        lines += [f"{group}=NAME"]
-        for name, about in options(group).items():
-            # An experiment's first line is its command, which the name already gives.
-            lines.append(f"  {name:<24}{'' if group == 'experiment' else about}".rstrip())
-        lines.append("")
-    for title, file in (
-        ("keys of data=csv (the others: configs/data)", "data/csv.yaml"),
-        ("keys of pipeline=churn", "pipeline/churn.yaml"),
-        ("keys of every run", "config.yaml"),
+        lines += ["", f"{group}=NAME", *(f"  {name:<24}{about}".rstrip() for name, about in options(group).items())]
+    for title, prefix, file in (
+        ("keys of data=csv (the others: configs/data)", "data.", folder / "data" / "csv.yaml"),
+        ("keys of pipeline=churn", "pipeline.", folder / "pipeline" / "churn.yaml"),
+        ("keys of every run", "", folder / "config.yaml"),
     ):
-        prefix = "" if file == "config.yaml" else file.split("/")[0] + "."
-        lines += [
-            title,
-            *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(config_folder() / file)),
-            "",
-        ]
-    lines += ["examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES), ""]
-    lines.append("--hydra-help explains Hydra's own flags.")
-    return "\n".join(lines)
+        lines += ["", title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file))]
+    lines += [f"  {'hydra.run.dir':<32}where the run folder goes (of a sweep: hydra.sweep.dir)"]
+    lines += ["", "examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES)]
+    return "\n".join([*lines, "", "--hydra-help explains Hydra's own flags."])
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -173,7 +162,7 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
         torch.set_num_threads(threads)
     for line in [*run.console, *run.headlines]:
         print(line)
-    print(f"report: {run.folder / 'report.html'}")
+    print(f"report: {_shortest(run.folder / 'report.html')}")
 
 
 def _run_hydra(words: Sequence[str]) -> None:
@@ -187,21 +176,25 @@ def _run_hydra(words: Sequence[str]) -> None:
     from marketnn.errors import ConfigurationError
 
     command = shlex.join(["marketnn", *words])
+    failures: list[Exception] = []
 
     def job(composed: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings = OmegaConf.to_container(composed, resolve=True)
             execute(settings, folder, config_text=OmegaConf.to_yaml(composed), command=command)  # type: ignore[arg-type]
-        finally:
+        except Exception as error:  # Hydra would print the words of the command, passwords included
             from marketnn.tracking.run import remove_if_empty
 
             remove_if_empty(folder)
+            failures.append(error)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
     before, sys.argv = sys.argv, ["marketnn", *words]
     try:
         hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(job)()
+        if failures:
+            raise failures[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(_explain(error, words)) from error
     finally:
@@ -230,9 +223,19 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     return "\n".join([first, *rest[:1]])
 
 
-def _first_comment(file: Path) -> str:
-    with file.open(encoding="utf-8") as stream:
-        return stream.readline().lstrip("#").strip()
+def _shortest(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _heading(file: Path) -> str:
+    """Read the comment lines at the head of a YAML file: the last of them says what the file is."""
+    heading = ""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        heading = line.lstrip("#").strip()
+    return heading
 
 
 def _commented_keys(file: Path) -> list[tuple[str, str]]:

@@ -32,10 +32,16 @@ ROOMS = {
 
 
 def names(group: str) -> list[str]:
-    """List the modules of a group that can be chosen by name (those with a ``Config``)."""
+    """List the modules of a group that can be chosen by name: those that define a ``Config``."""
     room = importlib.import_module(_room(group))
-    found = (module.name for module in pkgutil.iter_modules(room.__path__))
-    return [name for name in found if hasattr(importlib.import_module(f"{room.__name__}.{name}"), "Config")]
+    modules = (
+        importlib.import_module(f"{room.__name__}.{found.name}") for found in pkgutil.iter_modules(room.__path__)
+    )
+    return [
+        m.__name__.rpartition(".")[2]
+        for m in modules
+        if getattr(getattr(m, "Config", None), "__module__", "") == m.__name__
+    ]
 
 
 def find(group: str, name: str) -> types.ModuleType:

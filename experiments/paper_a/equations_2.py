@@ -145,7 +145,8 @@ def steepest_descent(case: Case, printed: Constants, repaired: Constants) -> tup
     gradient_descent.step(case.x, case.y)
     gradient = by_hand.error_gradient(case.residuals(), case.jacobian(-1), factor=0.5, exponent=2)
     moves = [
-        1 if place >= case.weights.n_hidden_layer else repaired["first_layer"] < 2 for place in range(len(gradient))
+        1 if place >= case.weights.n_hidden_parameters else repaired["first_layer"] < 2
+        for place in range(len(gradient))
     ]
     published = [repaired["sign"] * case.eta * slope * move for slope, move in zip(gradient, moves, strict=True)]
     return _numbered("step", _moved(case, network)), _numbered("step", published)

@@ -1,7 +1,7 @@
 """Which features drive the outcome: a logistic fit that real tables survive, with everything it left out said aloud.
 
-``fit_logistic`` refuses columns whose coefficients are not determined. Encoded tables are full of them ("no internet service" stands
-in six columns), so here they are left out by a rule, one by one, each with its reason.
+``fit_logistic`` refuses columns whose coefficients are not determined. Encoded tables are full of them ("no internet service"
+stands in six columns), so here they are left out by a rule, one by one, each with its reason.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
-"""K-means as a scikit-learn estimator over torch kernels (paper A, section 4.1; paper B, II.A)."""
+"""K-means as a scikit-learn estimator over torch kernels (paper A, eq. 2.9 and section 3.2; paper B, section II.A)."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from marketnn.cluster.checks import check_distinct, check_rows, check_weight
 from marketnn.cluster.lloyd import Rows, lloyd, nearest_centre, squared_distances
 from marketnn.cluster.seeding import greedy_kmeans_plus_plus, random_rows
 from marketnn.device import resolve
@@ -20,6 +22,7 @@ from marketnn.errors import InputError
 from marketnn.seed import seed_from, torch_generator
 
 SEEDINGS = {"k-means++": greedy_kmeans_plus_plus, "random": random_rows}
+_AUTO_STARTS = {"k-means++": 1, "random": 10}
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,16 @@ class Config:
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
-    """Lloyd's K-means with all restarts computed side by side.
+    """Lloyd's K-means with all starts computed side by side.
+
+    Labels are the nearest centre's, the first one on a tie. An empty cluster takes the row farthest from its centre.
 
     Args:
         n_clusters: k.
-        init: ``k-means++``, ``random``, or the first centres (k, d).
-        n_init: restarts, of which the one with the lowest SSE is kept; ``auto`` is 1 for k-means++ and given centres and 10
-            for random ones.
-        max_iter: rounds per restart at most.
-        tol: a restart ends when the summed squared moves of its centres fall to ``tol`` times the columns' mean variance.
+        init: ``k-means++``, ``random``, or the first centres (k, d), which are a single start.
+        n_init: starts, of which the one with the lowest SSE is kept; ``auto`` is 1 for k-means++ and 10 for random.
+        max_iter: rounds per start at most.
+        tol: a start ends when the summed squared moves of its centres fall to ``tol`` times the columns' mean variance.
         device: ``auto`` takes CUDA when there is a card.
         random_state: an integer makes the result repeatable bit for bit.
 
@@ -58,7 +62,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         inertia_: SSE, the weighted sum of squared distances to the nearest centre.
         total_error_: its square root (paper A, eq. 2.9).
         history_: (n_iter_,) total error after each round.
-        n_iter_: rounds of the restart that was kept.
+        n_iter_: rounds of the start that was kept.
+        n_features_in_, feature_names_in_: the fitted columns.
     """
 
     def __init__(
@@ -89,61 +94,66 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             sample_weight: (n,) weights, 1 by default.
 
         Raises:
-            ValueError: X is not a table of finite numbers, or an argument is out of range.
-            InputError: fewer distinct rows than clusters.
+            InputError: an argument out of range, X no table of finite numbers, or fewer distinct rows than clusters.
         """
         del y
         self._check_arguments()
-        X = validate_data(self, X, dtype=[np.float64, np.float32], order="C", accept_large_sparse=False)
-        weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-        _check_distinct(X, self.n_clusters)
+        X = check_rows(X, estimator=self)
+        weight = check_weight(sample_weight, X)
+        check_distinct(X[weight > 0], self.n_clusters)
         self._offset = X.mean(axis=0, dtype=np.float64)
         x_nd = self._centred(X)
         weight_n = torch.as_tensor(weight, device=x_nd.device)
-        start_rkd = self._start(x_nd, weight_n, X)
+        start_rkd = self._first_centres(x_nd, weight_n)
         rows = Rows.of(x_nd, weight_n, start_rkd.shape[0] * self.n_clusters)
-        result = lloyd(rows, start_rkd, max_rounds=self.max_iter, tolerance=self.tol * float(X.var(axis=0).mean()))
-        labels = [nearest_centre(x_nd, centres_kd) for centres_kd in result.centres_rkd]
-        sse = torch.stack(
-            [
-                (squared_distances(x_nd, centres_kd, label_n) * weight_n).sum()
-                for centres_kd, label_n in zip(result.centres_rkd, labels, strict=True)
-            ]
-        ).tolist()
-        best = int(np.argmin(sse))
-        self.cluster_centers_ = (_numpy(result.centres_rkd[best]).astype(np.float64) + self._offset).astype(X.dtype)
-        self.labels_ = _numpy(labels[best]).astype(np.int32)
-        self.inertia_ = sse[best]
+        tolerance = self.tol * float(X.var(axis=0, dtype=np.float64).mean())
+        result = lloyd(rows, start_rkd, max_rounds=self.max_iter, tolerance=tolerance)
+        sse_r = torch.stack([_sse(x_nd, weight_n, centres_kd) for centres_kd in result.centres_rkd])
+        best = int(sse_r.argmin())
+
+        centres = _numpy(result.centres_rkd[best]).astype(np.float64) + self._offset
+        self.cluster_centers_ = centres.astype(X.dtype)
+        # Rounding to X's dtype moves the centres a little; labels and SSE are those of the centres that are shown.
+        _, centres_kd = self._placed(X)
+        self.labels_ = _numpy(nearest_centre(x_nd, centres_kd)).astype(np.int32)
+        self.inertia_ = float(_sse(x_nd, weight_n, centres_kd))
         self.total_error_ = math.sqrt(self.inertia_)
         self.n_iter_ = result.n_rounds[best]
-        errors = [math.sqrt(row[best]) for row in result.history[: self.n_iter_]]
+        errors = [math.sqrt(sse[best]) for sse in result.history[: self.n_iter_]]
         self.history_ = np.array([*errors[:-1], self.total_error_])
         self._n_features_out = self.n_clusters
-        if not result.converged[best] and self.max_iter == self.n_iter_:
-            warnings.warn(
-                f"K-means stopped after max_iter={self.max_iter} rounds before its centres came to rest.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._warn_of_empty_clusters()
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the nearest centre's index (n,) of every row."""
-        x_nd, centres_kd = self._fitted(X)
+        """Return the nearest centre's index (n,) of every row, int32.
+
+        Raises:
+            InputError: X has other columns than were fitted, or values that are not finite.
+        """
+        x_nd, centres_kd = self._placed(self._fitted_rows(X))
         return _numpy(nearest_centre(x_nd, centres_kd)).astype(np.int32)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the distances (n, k) of every row to the centres."""
-        x_nd, centres_kd = self._fitted(X)
+        """Return the distances (n, k) of every row to the centres.
+
+        Raises:
+            InputError: as ``predict``.
+        """
+        x_nd, centres_kd = self._placed(self._fitted_rows(X))
         return _numpy(torch.cdist(x_nd, centres_kd, compute_mode="donot_use_mm_for_euclid_dist"))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return minus the SSE of X about the centres."""
+        """Return minus the weighted SSE of X about the nearest centres.
+
+        Raises:
+            InputError: as ``predict``, or weights that do not fit.
+        """
         del y
-        x_nd, centres_kd = self._fitted(X)
-        weight = _check_sample_weight(sample_weight, _numpy(x_nd), dtype=np.float64)
-        distance_n = squared_distances(x_nd, centres_kd, nearest_centre(x_nd, centres_kd))
-        return -float((distance_n * torch.as_tensor(weight, device=x_nd.device)).sum())
+        X = self._fitted_rows(X)
+        x_nd, centres_kd = self._placed(X)
+        weight_n = torch.as_tensor(check_weight(sample_weight, X), device=x_nd.device)
+        return -float(_sse(x_nd, weight_n, centres_kd))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -154,31 +164,47 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """Move X about the fitted mean: uncentred float32 loses the clusters in the size of the numbers."""
         return torch.as_tensor((X - self._offset).astype(X.dtype), device=resolve(self.device))
 
-    def _fitted(self, X: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def _fitted_rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], order="C", reset=False)
-        x_nd = self._centred(X)
-        centres = self.cluster_centers_.astype(np.float64) - self._offset
-        return x_nd, torch.as_tensor(centres, device=x_nd.device, dtype=x_nd.dtype)
+        return check_rows(X, estimator=self, reset=False)
 
-    def _start(self, x_nd: torch.Tensor, weight_n: torch.Tensor, X: np.ndarray) -> torch.Tensor:
-        if not isinstance(self.init, str):
-            init = np.asarray(self.init, dtype=np.float64)
-            if init.shape != (self.n_clusters, X.shape[1]):
-                raise InputError(f"init has shape {init.shape}; {(self.n_clusters, X.shape[1])} centres are needed.")
-            return torch.as_tensor(init - self._offset, device=x_nd.device, dtype=x_nd.dtype)[None]
-        n_init = {"k-means++": 1, "random": 10}[self.init] if self.n_init == "auto" else int(self.n_init)
-        generator = torch_generator(seed_from(self.random_state))
-        return SEEDINGS[self.init](x_nd, weight_n, self.n_clusters, n_init, generator)
+    def _placed(self, X: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the rows (n, d) and the centres (k, d), both about the fitted mean and in X's dtype."""
+        x_nd = self._centred(X)
+        return x_nd, self._centred(self.cluster_centers_).to(x_nd.dtype)
+
+    def _first_centres(self, x_nd: torch.Tensor, weight_n: torch.Tensor) -> torch.Tensor:
+        """Return the first centres (r, k, d) of all starts, centred."""
+        if isinstance(self.init, str):
+            n_starts = _AUTO_STARTS[self.init] if self.n_init == "auto" else int(self.n_init)
+            generator = torch_generator(seed_from(self.random_state))
+            return SEEDINGS[self.init](x_nd, weight_n, self.n_clusters, n_starts, generator)
+        init = check_rows(self.init)
+        if init.shape != (self.n_clusters, x_nd.shape[1]):
+            raise InputError(f"init has shape {init.shape}; {(self.n_clusters, x_nd.shape[1])} centres are needed.")
+        return self._centred(init.astype(np.float64))[None].to(x_nd.dtype)
 
     def _check_arguments(self) -> None:
         if isinstance(self.init, str) and self.init not in SEEDINGS:
             raise InputError(f"init='{self.init}' is not possible; use 'k-means++', 'random' or centres (k, d).")
-        if self.n_init != "auto" and (isinstance(self.n_init, str) or self.n_init < 1):
+        if self.n_init != "auto" and not (isinstance(self.n_init, Integral) and self.n_init >= 1):
             raise InputError(f"n_init={self.n_init!r} is not possible; use 'auto' or a whole number above 0.")
-        for name, least in (("n_clusters", 1), ("max_iter", 1), ("tol", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}={getattr(self, name)} must be at least {least}.")
+        for name in ("n_clusters", "max_iter"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value >= 1):
+                raise InputError(f"{name}={value!r} is not possible; use a whole number above 0.")
+        if not (isinstance(self.tol, Real) and 0 <= self.tol < math.inf):
+            raise InputError(f"tol={self.tol!r} is not possible; use a number from 0 on.")
+
+    def _warn_of_empty_clusters(self) -> None:
+        n_used = len(np.unique(self.labels_))
+        if n_used < self.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({n_used}) found smaller than n_clusters ({self.n_clusters}); "
+                f"more rounds or another start may separate them.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
 
 def build(config: Config) -> KMeans:
@@ -186,15 +212,9 @@ def build(config: Config) -> KMeans:
     return KMeans(init=config.init, n_init=config.n_init, max_iter=config.max_iter, tol=config.tol)
 
 
-def _check_distinct(X: np.ndarray, n_clusters: int) -> None:
-    """Refuse fewer distinct rows than clusters; a few rows usually settle it."""
-    for some in (X[: 4 * n_clusters], X):
-        n_distinct = len(np.unique(some, axis=0))
-        if n_distinct >= n_clusters:
-            return
-    raise InputError(
-        f"n_samples={len(X)} has only {n_distinct} distinct rows, but n_clusters={n_clusters}; ask for {n_distinct} or fewer."
-    )
+def _sse(x_nd: torch.Tensor, weight_n: torch.Tensor, centres_kd: torch.Tensor) -> torch.Tensor:
+    """Return the weighted SSE () of the rows about their nearest centres, float64."""
+    return squared_distances(x_nd, centres_kd, nearest_centre(x_nd, centres_kd)) @ weight_n.double()
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

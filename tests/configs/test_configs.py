@@ -50,8 +50,8 @@ def test_a_choice_composes(file: Path) -> None:
 def test_an_experiment_composes_and_begins_with_its_command(file: Path) -> None:
     name = str(file.relative_to("experiment").with_suffix(""))
     first, second, *_ = (FOLDER / file).read_text().splitlines()
-    assert first == f"# marketnn experiment={name}"
-    assert second == "# @package _global_"
+    assert first == "# @package _global_", "Hydra reads the package from the first line only"
+    assert second == f"# marketnn experiment={name}"
     with initialize_config_dir(str(FOLDER), version_base="1.3"):
         composed = compose("config", [f"experiment={name}"])
     assert set(composed) == ROOT_KEYS

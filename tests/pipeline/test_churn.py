@@ -231,7 +231,7 @@ def test_no_significant_feature_falls_back_and_says_so(tmp_path: Path) -> None:
     churn.run(churn.Config(level=1e-6, fallback_features=2), parts, run)
     run.finish()
     assert json.loads((run.folder / "metrics.json").read_text())["n_significant"] == 0
-    assert "No feature has p < 1e-06" in (run.folder / "report.html").read_text()
+    assert "No feature has p &lt; 1e-06" in (run.folder / "report.html").read_text()
 
 
 def test_few_churners_are_an_error(telco: Table) -> None:

@@ -133,9 +133,9 @@ def _compared_first(row: Row) -> list[str]:
 
 def _numbers(numbers: Mapping[str, float], names: Sequence[str]) -> str:
     """Write the first few of the named numbers, and how many more there are."""
-    shown = [f"{name} {cell_text(numbers[name])}" for name in names[:MAX_NUMBERS] if name in numbers]
+    shown = [f"{name} = {cell_text(numbers[name])}" for name in names[:MAX_NUMBERS] if name in numbers]
     more = len(numbers) - len(shown)
-    return ", ".join(shown) + (f" (+{more})" if more else "")
+    return "; ".join(shown) + (f" (+{more})" if more else "")
 
 
 def _link(run: Path, page: Path) -> str:

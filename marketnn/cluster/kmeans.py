@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -187,11 +187,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def _check_arguments(self) -> None:
         if isinstance(self.init, str) and self.init not in SEEDINGS:
             raise InputError(f"init='{self.init}' is not possible; use 'k-means++', 'random' or centres (k, d).")
-        if self.n_init != "auto" and not (isinstance(self.n_init, Integral) and self.n_init >= 1):
+        if self.n_init != "auto" and not (isinstance(self.n_init, (int, np.integer)) and self.n_init >= 1):
             raise InputError(f"n_init={self.n_init!r} is not possible; use 'auto' or a whole number above 0.")
         for name in ("n_clusters", "max_iter"):
             value = getattr(self, name)
-            if not (isinstance(value, Integral) and value >= 1):
+            if not (isinstance(value, (int, np.integer)) and value >= 1):
                 raise InputError(f"{name}={value!r} is not possible; use a whole number above 0.")
         if not (isinstance(self.tol, Real) and 0 <= self.tol < math.inf):
             raise InputError(f"tol={self.tol!r} is not possible; use a number from 0 on.")

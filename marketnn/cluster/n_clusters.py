@@ -1,4 +1,4 @@
-"""How many clusters: several criteria side by side, none hidden (paper B, section III.B, tries k = 2..8 and names no criterion)."""
+"""How many clusters: several criteria side by side, none hidden (paper B, III.B tries k = 2..8 and names no criterion)."""
 
 from __future__ import annotations
 
@@ -62,10 +62,11 @@ def choose_n_clusters(
         )
     seed = seed_from(random_state)
     drawn = numpy_generator(child_seed(seed, "silhouette")).permutation(len(X))[:SILHOUETTE_ROWS]
+    centred = X - X.mean(axis=0, dtype=np.float64)
     rows = {}
     for k in candidates:
         fitted = KMeans(k, n_init=n_init, tol=0.0, device=device, random_state=child_seed(seed, f"k={k}")).fit(X)
-        rows[k] = {"inertia": fitted.inertia_, **_criteria(X, fitted, drawn)}
+        rows[k] = {"inertia": fitted.inertia_, **_criteria(centred, fitted, drawn)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
     choices = {name: int(getattr(table[name], better)()) for name, better in BETTER.items()}
     votes = Counter(choices.values())

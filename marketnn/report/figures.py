@@ -91,29 +91,24 @@ def criteria_figure(criteria: pd.DataFrame, choices: Mapping[str, int], chosen: 
 
 
 def portrait_figure(z: pd.DataFrame) -> Figure:
-    """Draw portraits (rows) against features (columns) as a map of z values.
+    """Draw features (rows) against portraits (columns) as a map of z values.
 
     Args:
-        z: how many standard deviations a portrait's mean lies from the mean of all churned customers.
+        z: indexed by portrait, a column per feature: how many standard deviations the portrait's mean lies from the mean of
+            all churned customers.
     """
-    figure, axes = _figure(2.5 + 0.55 * z.shape[1], 1.6 + 0.5 * len(z))
-    limit = max(1.0, float(np.nanmax(np.abs(z.to_numpy()))))
-    image = axes.imshow(z.to_numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    axes.set_xticks(range(z.shape[1]), z.columns, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(z)), z.index)
-    for row, column in np.ndindex(z.shape):
-        value = z.iat[row, column]
-        axes.text(
-            column,
-            row,
-            f"{value:.1f}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if abs(value) > 0.6 * limit else "black",
-        )
+    values = z.to_numpy().T
+    figure, axes = _figure(4.6 + 0.9 * values.shape[1], 1.0 + 0.32 * values.shape[0])
+    limit = max(1.0, float(np.nanmax(np.abs(values))))
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_xticks(range(values.shape[1]), z.index)
+    axes.set_yticks(range(values.shape[0]), z.columns)
+    for row, column in np.ndindex(values.shape):
+        dark = abs(values[row, column]) > 0.6 * limit
+        text = f"{values[row, column]:.1f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="z against all churned customers", shrink=0.9)
+    figure.colorbar(image, ax=axes, label="z against all churned customers")
     return figure
 
 

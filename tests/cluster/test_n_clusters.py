@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from marketnn.cluster import KMeans, choose_n_clusters
+from marketnn.cluster.n_clusters import BETTER, SILHOUETTE_ROWS
 from marketnn.errors import InputError
 
 
@@ -21,7 +23,8 @@ def test_separate_blobs_are_counted(k: int) -> None:
     table = choose_n_clusters(blobs(k), random_state=0)
     assert table.index.tolist() == list(range(2, 9))
     assert table.attrs["chosen"] == k
-    assert table.attrs["choices"] == {"silhouette": k, "calinski_harabasz": k, "davies_bouldin": k}
+    assert table.attrs["choices"] == dict.fromkeys(BETTER, k)
+    assert table.attrs["silhouette_rows"] == 400
     assert (np.diff(table["inertia"]) < 0).all()
 
 
@@ -34,20 +37,35 @@ def test_criteria_equal_scikit_learns() -> None:
     assert table.loc[3, "davies_bouldin"] == pytest.approx(davies_bouldin_score(X, labels))
 
 
-def test_a_tie_goes_to_the_smaller_k(monkeypatch: pytest.MonkeyPatch) -> None:
-    votes = iter([0.1, 0.9, 0.2, 0.5, 0.6, 0.7])
-    monkeypatch.setattr("marketnn.cluster.n_clusters.silhouette_score", lambda *_: next(votes))
-    monkeypatch.setattr("marketnn.cluster.n_clusters.calinski_harabasz_score", lambda *_: next(votes))
-    monkeypatch.setattr("marketnn.cluster.n_clusters.davies_bouldin_score", lambda *_: next(votes))
-    table = choose_n_clusters(blobs(3), [2, 3], random_state=0)
-    assert table.attrs["choices"] == {"silhouette": 3, "calinski_harabasz": 2, "davies_bouldin": 2}
-    assert table.attrs["chosen"] == 2
+def test_within_between_by_hand() -> None:
+    X = np.array([[0.0], [2.0], [10.0], [12.0], [20.0], [22.0]])
+    table = choose_n_clusters(X, [3], random_state=0)
+    assert table.loc[3, "inertia"] == pytest.approx(6.0)
+    assert table.loc[3, "within_between"] == pytest.approx(1 / 10**2)
+
+
+@pytest.mark.parametrize(("votes", "chosen"), [((3, 3, 2, 2), 2), ((3, 3, 4, 2), 3), ((4, 3, 2, 4), 4)])
+def test_the_majority_chooses_and_a_tie_goes_to_the_smaller_k(
+    monkeypatch: pytest.MonkeyPatch, votes: tuple[int, ...], chosen: int
+) -> None:
+    def criteria(_X: np.ndarray, fitted: KMeans, _drawn: np.ndarray) -> dict[str, float]:
+        right = [fitted.n_clusters == vote for vote in votes]
+        return {
+            name: float(hit == (better == "idxmax")) for (name, better), hit in zip(BETTER.items(), right, strict=True)
+        }
+
+    monkeypatch.setattr("marketnn.cluster.n_clusters._criteria", criteria)
+    table = choose_n_clusters(blobs(3), [4, 3, 2, 3], n_init=1, random_state=0)
+    assert table.index.tolist() == [2, 3, 4]
+    assert table.attrs["choices"] == dict(zip(BETTER, votes, strict=True))
+    assert table.attrs["chosen"] == chosen
 
 
 def test_large_tables_are_judged_on_some_rows() -> None:
     X = blobs(4, n=6000)
     table = choose_n_clusters(X, [3, 4, 5], n_init=2, random_state=0)
     assert table.attrs["chosen"] == 4
+    assert table.attrs["silhouette_rows"] == SILHOUETTE_ROWS == 5000
     whole = silhouette_score(X, KMeans(4, n_init=5, random_state=0).fit(X).labels_)
     assert table.loc[4, "silhouette"] == pytest.approx(whole, abs=0.01)
 
@@ -56,3 +74,21 @@ def test_large_tables_are_judged_on_some_rows() -> None:
 def test_candidates_that_cannot_be(candidates: list[int], distinct: int) -> None:
     with pytest.raises(InputError, match=f"must lie from 2 to {distinct - 1}"):
         choose_n_clusters(blobs(3), candidates)
+
+
+def test_a_draw_that_meets_one_cluster_has_no_silhouette(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketnn.cluster.n_clusters.SILHOUETTE_ROWS", 3)
+    X = np.concatenate([blobs(1, n=200), [[1e4, 1e4]]])
+    assert choose_n_clusters(X, [2], random_state=0).loc[2, "silhouette"] == 0.0
+
+
+def test_the_same_seed_gives_the_same_table_on_every_device(device: torch.device) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    here = choose_n_clusters(X, [2, 3], n_init=2, device=device, random_state=1)
+    there = choose_n_clusters(X, [2, 3], n_init=2, device="cpu", random_state=1)
+    np.testing.assert_allclose(here, there, rtol=1e-6 if device.type == "cuda" else 0)
+
+
+def test_tables_that_are_not_finite() -> None:
+    with pytest.raises(InputError, match="NaN or infinite values in row 2"):
+        choose_n_clusters(np.array([[1.0], [np.nan], [3.0], [4.0]]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from marketnn.tracking.files import write_text
 
 TITLE = "What of the two papers can be reproduced"
 MAX_NUMBERS = 3
-MAX_REASON = 72
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,13 @@ def headlines(outcome: Outcome) -> list[str]:
 
 
 def terminal_table(rows: Sequence[Row]) -> str:
-    """Return the verdicts as aligned text, one line per row."""
-    cells = [["paper", "item", "verdict", "ours", "published", "reason"]]
+    """Return the verdicts as aligned text, one line per row: the first number compared, and how many there are besides."""
+    cells = [["paper", "item", "verdict", "ours", "published", "of what"]]
     for row in rows:
-        names = list(row.published)[:1]
-        reason = textwrap.shorten(row.reason, MAX_REASON, placeholder=" ...")
-        cells.append(
-            [row.paper, row.item, row.verdict, _numbers(row.ours, names), _numbers(row.published, names), reason]
-        )
+        name = next(iter(row.published))
+        more = f" (+{len(row.published) - 1})" if len(row.published) > 1 else ""
+        ours = cell_text(row.ours[name]) if name in row.ours else "none"
+        cells.append([row.paper, row.item, row.verdict, ours, cell_text(row.published[name]), name + more])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells

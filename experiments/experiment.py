@@ -6,12 +6,9 @@ A module that says ``FULL_ONLY = True`` runs when it is named or under ``--full`
 from __future__ import annotations
 
 import importlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from experiments.claims import Claims
 from experiments.ledger import Row
@@ -80,10 +77,3 @@ def find(name: str) -> Experiment:
         raise unknown_name("experiment", name, names())
     module = importlib.import_module("experiments." + name.replace("/", "."))
     return Experiment(name, module.run, getattr(module, "FULL_ONLY", False))
-
-
-def figure_block(figure: Figure, caption: str) -> FigureBlock:
-    """Turn a figure into a block of the report; equal figures make equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-    return FigureBlock(caption, buffer.getvalue(), width=round(80 * figure.get_figwidth()))

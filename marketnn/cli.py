@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 GROUPS = ("pipeline", "data", "scaler", "cluster", "device", "experiment")
-ROOT_KEYS = {"pipeline", "data", "scaler", "cluster", "device", "seed", "model"}
-FLAGS = {"-m", "--multirun", "-c", "--cfg", "--resolve", "-p", "--package", "-i", "--info", "-cd", "--config-dir"}
+ROOT_KEYS = {*GROUPS, "seed", "model"} - {"experiment"}
+SWEEP = {"-m", "--multirun"}
+FLAGS = SWEEP | {"-c", "--cfg", "-p", "--package", "-i", "--info"}
 EXAMPLES = (
     ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
     ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
     ("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn", "your own customers"),
     ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new customers"),
 )
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,13 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"marketnn {__version__}")
         return 0
     from marketnn.errors import InputError
+    from marketnn.redact import redact
 
     try:
         if "--hydra-help" not in words:
             check_words(words)
         _run_hydra(words)
     except InputError as error:
-        print(f"marketnn: {mask(str(error))}", file=sys.stderr)
+        print(f"marketnn: {redact(str(error))}", file=sys.stderr)
         return 2
     return 0
 
@@ -93,22 +94,23 @@ def check_words(words: Sequence[str]) -> None:
         ConfigurationError: an unknown flag, a ``_target_``, or a choice that does not exist; the message lists those that do.
     """
     from marketnn.errors import ConfigurationError, unknown_name
+    from marketnn.redact import holds_password
 
     for word in words:
         key, _, value = word.lstrip("+~").partition("=")
         if word.startswith("-") and word.partition("=")[0] not in FLAGS:
             raise unknown_name("flag", word, FLAGS)
+        if SWEEP & set(words) and holds_password(word):
+            raise ConfigurationError(
+                "Hydra writes a sweep's words into its folder: keep the password in the environment, "
+                "data.url='${oc.env:CUSTOMERS_DB}'."
+            )
         if "_target_" in key:
             raise ConfigurationError(f"'{word}' is refused: marketnn builds nothing from a _target_; choose by name.")
         if key in GROUPS:
             for choice in value.split(","):
                 if choice not in options(key) and not (key == "experiment" and choice == "null"):
                     raise unknown_name(key, choice, options(key))
-
-
-def mask(text: str) -> str:
-    """Hide the password of every URL in a text."""
-    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "", command: str = "") -> None:
@@ -128,8 +130,9 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
     from marketnn import registry
     from marketnn.device import Config as DeviceConfig
     from marketnn.device import resolve
-    from marketnn.errors import unknown_name
+    from marketnn.errors import ConfigurationError, unknown_name
     from marketnn.pipeline import Parts
+    from marketnn.redact import redact
     from marketnn.tracking import Run
 
     for key in settings:
@@ -139,20 +142,23 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
     device = registry.merge(DeviceConfig, settings["device"], where="device")
     for group in ("data", "scaler", "cluster"):
         registry.configure(group, settings[group])
+    seed = registry.cast(settings["seed"], int, "seed")
+    if seed < 0 or (device.threads is not None and device.threads < 1):
+        raise ConfigurationError(f"seed={seed} must be at least 0 and device.threads={device.threads} at least 1.")
     parts = Parts(
         data=settings["data"],
         scaler=settings["scaler"],
         cluster=settings["cluster"],
         device=device.name,
-        seed=registry.checked(settings["seed"], int, "seed"),
+        seed=seed,
         model=settings["model"],
     )
     name = settings["pipeline"]["name"]
-    facts = {"command": mask(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
+    facts = {"command": redact(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
+    run = Run(folder, title=f"marketnn: {name}", config=redact(config_text), facts=facts, n_stages=module.N_STAGES)
     threads = torch.get_num_threads()
-    torch.set_num_threads(device.threads or threads)
-    run = Run(folder, title=f"marketnn: {name}", config=mask(config_text), facts=facts, n_stages=module.N_STAGES)
     try:
+        torch.set_num_threads(device.threads or threads)
         module.run(config, parts, run)
         run.finish()
     except BaseException:
@@ -174,6 +180,7 @@ def _run_hydra(words: Sequence[str]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from marketnn.errors import ConfigurationError
+    from marketnn.redact import redact
 
     command = shlex.join(["marketnn", *words])
     failures: list[Exception] = []
@@ -189,16 +196,21 @@ def _run_hydra(words: Sequence[str]) -> None:
             remove_if_empty(folder)
             failures.append(error)
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
     before, sys.argv = sys.argv, ["marketnn", *words]
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
     try:
         hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(job)()
+        for error in failures[:-1]:
+            print(f"marketnn: {redact(str(error))}", file=sys.stderr)
         if failures:
-            raise failures[0]
+            raise failures[-1]
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigurationError(_explain(error, words)) from error
     finally:
         sys.argv = before
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
 
 
 def _explain(error: Exception, words: Sequence[str]) -> str:

@@ -26,22 +26,18 @@ ROOMS = {
     "network": "marketnn.network",
     "optimizer": "marketnn.optim",
     "cluster": "marketnn.cluster",
-    "classifier": "marketnn.classify",
-    "response": "marketnn.allocation",
 }
 
 
 def names(group: str) -> list[str]:
-    """List the modules of a group that can be chosen by name: those that define a ``Config``."""
+    """List the modules of a group that can be chosen by name: those with a ``Config`` and ``build`` or ``run``."""
     room = importlib.import_module(_room(group))
-    modules = (
-        importlib.import_module(f"{room.__name__}.{found.name}") for found in pkgutil.iter_modules(room.__path__)
-    )
-    return [
-        m.__name__.rpartition(".")[2]
-        for m in modules
-        if getattr(getattr(m, "Config", None), "__module__", "") == m.__name__
-    ]
+    modules = {
+        found.name: importlib.import_module(f"{room.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(room.__path__)
+    }
+    takes_part = (name for name, module in modules.items() if hasattr(module, "Config"))
+    return [name for name in takes_part if hasattr(modules[name], "build") or hasattr(modules[name], "run")]
 
 
 def find(group: str, name: str) -> types.ModuleType:
@@ -96,17 +92,8 @@ def merge(config_type: type, settings: Mapping[str, Any], *, where: str) -> Any:
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         if not has_default and settings.get(name) is None:
             raise ConfigurationError(f"{where}.{name} is missing; pass {where}.{name}=...")
-    values = {key: _cast(value, hints[key], f"{where}.{key}") for key, value in settings.items()}
+    values = {key: cast(value, hints[key], f"{where}.{key}") for key, value in settings.items()}
     return config_type(**values)
-
-
-def checked(value: Any, kind: Any, key: str) -> Any:
-    """Return ``value`` if it is of the type ``kind``.
-
-    Raises:
-        ConfigurationError: it is not; the message names ``key``.
-    """
-    return _cast(value, kind, key)
 
 
 def _room(group: str) -> str:
@@ -115,8 +102,12 @@ def _room(group: str) -> str:
     return ROOMS[group]
 
 
-def _cast(value: Any, hint: Any, key: str) -> Any:
-    """Check ``value`` against a type hint; integers pass as floats, lists as tuples, and one text as a list of one."""
+def cast(value: Any, hint: Any, key: str) -> Any:
+    """Check ``value`` against a type hint; integers pass as floats, lists as tuples, and one text as a list of one.
+
+    Raises:
+        ConfigurationError: it does not fit; the message names ``key``.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
@@ -125,7 +116,7 @@ def _cast(value: Any, hint: Any, key: str) -> Any:
         for option in arguments:
             if option is not type(None):
                 try:
-                    return _cast(value, option, key)
+                    return cast(value, option, key)
                 except ConfigurationError as error:
                     failures.append(error)
         raise failures[0]
@@ -136,10 +127,10 @@ def _cast(value: Any, hint: Any, key: str) -> Any:
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, (list, tuple)):
-            return tuple(_cast(item, arguments[0], key) for item in items)
+            return tuple(cast(item, arguments[0], key) for item in items)
     elif origin is dict:
         if isinstance(value, Mapping):
-            return {str(name): _cast(item, arguments[1], f"{key}.{name}") for name, item in value.items()}
+            return {str(name): cast(item, arguments[1], f"{key}.{name}") for name, item in value.items()}
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     elif hint is str and isinstance(value, (str, int, float)) and not isinstance(value, bool):

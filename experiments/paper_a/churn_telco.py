@@ -20,4 +20,4 @@ def run(workspace: Workspace) -> Findings:
     )
     picture = (folder.path / "figures" / "threshold.png").read_bytes()
     caption = "Equation 4.1 on the Telco test customers: the published precision, and the recall that it costs."
-    return Findings(rows, (FigureBlock(caption, picture, width=640),), (folder.path,))
+    return Findings(rows, (FigureBlock(caption, picture, width=600),), (folder.path,))

@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.claims import Claims, last_place
-from experiments.experiment import Findings, Workspace, figure_block
+from experiments.experiment import Findings, Workspace
 from experiments.ledger import Row, compare
 from experiments.logistic_audit import Fault, PrintedRow, audit, two_sided_p
 from marketnn.report.figures import BLUE, GREY, RED
+from marketnn.report.page import FigureBlock
 
 ITEM = "Table 4.1"
 GROUPS = ("std_error", "z", "p_tenfold", "p_digits")
@@ -25,7 +26,7 @@ def run(workspace: Workspace) -> Findings:
     caption = (
         "Table 4.1: z as printed, and estimate / std. error as printed. Where the two part, one cell is misprinted."
     )
-    return Findings((ledger_row(workspace.claims, rows, faults),), (figure_block(z_figure(rows, faults), caption),))
+    return Findings((ledger_row(workspace.claims, rows, faults),), (FigureBlock.of(z_figure(rows, faults), caption),))
 
 
 def printed_rows(claims: Claims) -> list[PrintedRow]:

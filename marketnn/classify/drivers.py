@@ -24,14 +24,15 @@ class Drivers:
 
     Attributes:
         result: the fit on the columns that remain.
-        significant: the features kept for what follows, in table order.
-        fell_back: whether none had a small enough p, so that those with the smallest stand in.
+        kept: the features for what follows, in table order: the significant ones, or where there is none those with the
+            smallest p.
+        n_significant: how many are significant.
         left_out: column -> why it has no coefficient.
     """
 
     result: LogisticResult
-    significant: list[str]
-    fell_back: bool
+    kept: list[str]
+    n_significant: int
     left_out: Mapping[str, str]
 
 
@@ -57,8 +58,10 @@ def fit_drivers(
 
     Raises:
         SeparationError: the classes are separated completely.
-        InputError: no column is left.
+        InputError: no column is left, or ``fallback_features`` is below 1.
     """
+    if fallback_features < 1:
+        raise InputError(f"fallback_features={fallback_features} must be at least 1.")
     left_out: dict[str, str] = {}
     order = list(X.columns)
     while True:
@@ -75,15 +78,15 @@ def fit_drivers(
                     last = max(dependency, key=order.index)
                     left_out[last] = _dependence(sorted(dependency - {last}, key=order.index))
         except SeparationError as error:
-            if error.kind == "complete":
+            if error.kind == "complete" or not error.columns:
                 raise
-            left_out.update(dict.fromkeys(error.columns, "some of its values have one outcome only"))
+            left_out.update(dict.fromkeys(error.columns, "with it, some rows have an outcome that is certain"))
     kept = significant(result, level, correction)
-    fell_back = not kept
-    if fell_back:
+    n_significant = len(kept)
+    if not kept:
         by_p = result.table["p_value"].drop("const").sort_values(kind="stable").index[:fallback_features]
         kept = [name for name in result.table.index if name in by_p]
-    return Drivers(result, kept, fell_back, left_out)
+    return Drivers(result, kept, n_significant, left_out)
 
 
 def _dependence(others: list[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.spatial.distance import pdist
+from sklearn.base import clone
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from marketnn.cluster.checks import check_rows
@@ -26,10 +27,11 @@ def choose_n_clusters(
     candidates: Iterable[int] = range(2, 9),
     *,
     n_init: int = 10,
+    estimator: Any = None,
     device: str | torch.device = "auto",
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
-    """Fit K-means for every candidate and compare the partitions.
+    """Cluster for every candidate and compare the partitions.
 
     The criteria: ``silhouette`` (Rousseeuw 1987) and ``calinski_harabasz`` are best when high, ``davies_bouldin`` and
     ``within_between`` (Ray and Turi 1999: mean squared distance to the own centre over the smallest squared distance between
@@ -41,7 +43,9 @@ def choose_n_clusters(
     Args:
         X: (n, d) numbers.
         candidates: values of k, each at least 2 and below the number of distinct rows.
-        n_init: starts per candidate.
+        n_init: starts per candidate of ``KMeans``.
+        estimator: another clustering estimator to compare candidates with; only its ``n_clusters``, ``device`` and
+            ``random_state`` are set.
         device: as in ``KMeans``.
         random_state: as in ``KMeans``.
 
@@ -61,11 +65,13 @@ def choose_n_clusters(
             f"candidates={candidates} must lie from 2 to {n_distinct - 1}: there are {n_distinct} distinct rows."
         )
     seed = seed_from(random_state)
+    estimator = KMeans(n_init=n_init, tol=0.0) if estimator is None else estimator
     drawn = numpy_generator(child_seed(seed, "silhouette")).permutation(len(X))[:SILHOUETTE_ROWS]
     centred = X - X.mean(axis=0, dtype=np.float64)
     rows = {}
     for k in candidates:
-        fitted = KMeans(k, n_init=n_init, tol=0.0, device=device, random_state=child_seed(seed, f"k={k}")).fit(X)
+        one = clone(estimator).set_params(n_clusters=k, device=device, random_state=child_seed(seed, f"k={k}"))
+        fitted = one.fit(X)
         rows[k] = {"inertia": fitted.inertia_, **_criteria(centred, fitted, drawn)}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("k")
     choices = {name: int(getattr(table[name], better)()) for name, better in BETTER.items()}

@@ -9,6 +9,7 @@ import pandas as pd
 
 from marketnn.data.schema import is_number
 from marketnn.errors import InputError, rows_text
+from marketnn.spelling import number_texts
 
 MISSING = frozenset({"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None"})
 NUMERIC_SHARE = 0.9
@@ -37,10 +38,7 @@ def _typed(values: pd.Series, as_text: bool, source: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values.dtype):
         values = values.map({True: "yes", False: "no"}) if as_text else values.astype(float)
     if is_number(values):
-        number = values.astype(float)
-        if as_text:
-            return number.map("{:g}".format, na_action="ignore").astype(object)
-        return _finite(number, source)
+        return number_texts(values) if as_text else _finite(values.astype(float), source)
     text = values.astype(object)
     text = text.where(text.notna(), "").astype(str).str.strip()
     present = ~text.isin(MISSING)

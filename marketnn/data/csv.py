@@ -50,10 +50,10 @@ def build(config: Config) -> Table:
     separator = "\t" if config.separator in ("tab", "\\t") else config.separator
     if len(separator) != 1:
         raise InputError(f"data.separator='{config.separator}' is not one character; use ',', ';', '|' or tab.")
-    _check_text(path)
+    _check_text(path, config.encoding)
     try:
         with _open(path, config.encoding) as stream:
-            _check_shape(csv.reader(stream, delimiter=separator), path.name, separator)
+            _check_shape(csv.reader(stream, delimiter=separator, skipinitialspace=True), path.name, separator)
         with _open(path, config.encoding) as stream:
             raw = pd.read_csv(
                 stream, sep=separator, dtype=str, keep_default_na=False, na_filter=False, skipinitialspace=True
@@ -80,7 +80,7 @@ def _open(path: Path, encoding: str) -> Iterator[TextIO]:
         yield stream
 
 
-def _check_text(path: Path) -> None:
+def _check_text(path: Path, encoding: str) -> None:
     with path.open("rb") as stream:
         start = stream.read(4096)
     if not start.strip():
@@ -90,7 +90,7 @@ def _check_text(path: Path) -> None:
     for signature, what in _SIGNATURES.items():
         if start.startswith(signature):
             raise InputError(f"{path.name}: this is {what}, not CSV text; export it as CSV.")
-    if b"\x00" in start:
+    if b"\x00" in start and not encoding.lower().startswith(("utf-16", "utf_16", "utf-32", "utf_32")):
         raise InputError(f"{path.name}: the file is binary (byte {start.index(0):,} is zero); export it as CSV.")
 
 
@@ -111,6 +111,7 @@ def _check_shape(rows: Iterator[list[str]], name: str, separator: str) -> None:
     empty = [place + 1 for place, field in enumerate(header) if not field.strip()]
     if empty:
         raise InputError(f"{name}: column {empty[0]} has no name in the header; name it.")
+    header = [field.strip() for field in header]
     twice = sorted({field for field in header if header.count(field) > 1})
     if twice:
         places = [place + 1 for place, field in enumerate(header) if field == twice[0]]

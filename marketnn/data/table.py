@@ -11,6 +11,7 @@ import pandas as pd
 from marketnn.data.columns import type_columns
 from marketnn.data.schema import Role, Schema, infer_schema, refreshed
 from marketnn.errors import InputError, rows_text, unknown_name
+from marketnn.spelling import number_texts
 
 POSITIVE_WORDS = ("1", "yes", "true", "y", "t", "churn", "churned")
 
@@ -176,12 +177,15 @@ def assemble(raw: pd.DataFrame, options: TableOptions, *, source: str, notes: tu
         leakage=options.leakage,
         drop=options.drop,
     )
+    # Numbers that turn out to name rows are shown as the source spells them.
+    ids = schema.names(Role.ID)
+    frame[ids] = type_columns(raw[ids], source=source, as_text=ids)
     return Table(frame=frame, schema=schema, options=options, source=source, notes=notes)
 
 
 def class_names(values: pd.Series) -> pd.Series:
     """Spell a target's values as text: 1 for 1.0, and text as it is."""
-    return values.map("{:g}".format) if pd.api.types.is_numeric_dtype(values.dtype) else values.astype(str)
+    return number_texts(values) if pd.api.types.is_numeric_dtype(values.dtype) else values.astype(str)
 
 
 def _positive_class(classes: list[str], given: str | bool | None, name: str, source: str) -> str:

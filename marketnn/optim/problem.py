@@ -146,6 +146,8 @@ def mean_squared_error(problem: Problem) -> Tensor:
 
 def not_finite(problem: Problem, loss: Tensor) -> InputError:
     """Build the error for a loss that is NaN or infinite, naming what caused it as far as the data show."""
+    if not bool(problem.terms):
+        return InputError("the weights are all 0; pass at least one that is positive.")
     found = f"the loss is not finite ({', '.join(f'{value:g}' for value in loss.reshape(-1).tolist()[:3])})"
     for name, data, axis, wrong in (
         ("x", problem.x, problem.x_axis, "not finite"),

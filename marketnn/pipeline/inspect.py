@@ -15,23 +15,23 @@ class Config:
     """Nothing to set."""
 
 
-def run(config: Config, parts: Parts, run: Run) -> None:
+def run(config: Config, parts: Parts, out: Run) -> None:
     """Read the table and list the role of every column, how it was inferred and any problem."""
-    with run.stage("columns"):
+    with out.stage("columns"):
         table = parts.table()
         columns = table.schema.frame()
         problems = columns[columns["problem"] != ""]
-    run.headline(
+    out.headline(
         f"{table.source}: {len(table.frame):,} rows, {len(columns)} columns, {len(table.schema.features)} features."
     )
     for problem in problems["problem"]:
-        run.headline(f"To repair: {problem}")
+        out.headline(f"To repair: {problem}")
     missing = columns[(columns["missing"] > 0) & columns["column"].isin(table.schema.features)]
     if len(missing):
-        run.headline(f"{len(missing)} features have missing values; choose data.missing=drop or data.missing=median.")
-    run.section("Columns", "Change a role with data.target, data.id, data.drop, data.leakage or data.categorical.")
-    run.table("columns", columns, "Roles of the columns")
-    run.metric(
+        out.headline(f"{len(missing)} features have missing values; choose data.missing=drop or data.missing=median.")
+    out.section("Columns", "Change a role with data.target, data.id, data.drop, data.leakage or data.categorical.")
+    out.table("columns", columns, "Roles of the columns")
+    out.metric(
         n_rows=len(table.frame), n_columns=len(columns), n_features=len(table.schema.features), n_problems=len(problems)
     )
-    run.printed(columns.drop(columns="problem").to_string(index=False))
+    out.printed(columns.drop(columns="problem").to_string(index=False))

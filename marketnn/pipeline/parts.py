@@ -31,9 +31,9 @@ class Parts:
     seed: int = 0
     model: str | None = None
 
-    def table(self) -> Table:
-        """Read the table."""
-        return registry.build("data", self.data)
+    def table(self, **settings: Any) -> Table:
+        """Read the table; ``settings`` go before those of the configuration."""
+        return registry.build("data", {**self.data, **settings})
 
     def torch_device(self) -> torch.device:
         """Return the device to compute on."""

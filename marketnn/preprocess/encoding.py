@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from marketnn.errors import InputError, rows_text
+from marketnn.spelling import number_texts
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,19 @@ class Encoded:
     frame: pd.DataFrame
     unknown: Mapping[str, int]
     filled: Mapping[str, int]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know of it, in sentences."""
+        unknown = [
+            f"{count:,} rows have a value of '{name}' that the training rows have not; it counts as the commonest one."
+            for name, count in self.unknown.items()
+        ]
+        filled = [
+            f"{count:,} missing values of '{name}' were filled with the training rows' usual value."
+            for name, count in self.filled.items()
+        ]
+        return [*unknown, *filled]
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,11 @@ class Encoder:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame) -> Encoder:
-        """Learn medians and categories from the training rows; text columns are categories."""
+        """Learn medians and categories from the training rows; text columns are categories.
+
+        Raises:
+            InputError: a column without a value, or two columns whose encoded names coincide.
+        """
         numeric, categories = {}, {}
         for name in frame.columns:
             values = frame[name]
@@ -53,9 +71,16 @@ class Encoder:
                 numeric[name] = float(values.median())
             else:
                 counts = values.value_counts()
+                if counts.empty:
+                    raise InputError(f"column '{name}' is empty in every training row; pass data.drop=[{name}].")
                 baseline = min(counts[counts == counts.max()].index)
                 categories[name] = (baseline, *sorted(set(counts.index) - {baseline}))
-        return cls(numeric, categories)
+        encoder = cls(numeric, categories)
+        columns = [column for encoded in encoder.columns.values() for column in encoded]
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise InputError(f"two columns would both be encoded as '{twice[0]}'; rename one of them.")
+        return encoder
 
     @property
     def columns(self) -> dict[str, list[str]]:
@@ -89,9 +114,7 @@ class Encoder:
         for name, known in self.categories.items():
             values = frame[name]
             filled[name] = _missing(values, source, fill_missing)
-            text = (
-                values.map("{:g}".format, na_action="ignore") if pd.api.types.is_numeric_dtype(values.dtype) else values
-            )
+            text = number_texts(values) if pd.api.types.is_numeric_dtype(values.dtype) else values
             unknown[name] = int((text.notna() & ~text.isin(known)).sum())
             for value in known[1:]:
                 parts[f"{name}={value}"] = (text == value).to_numpy(dtype=float)

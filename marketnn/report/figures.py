@@ -24,7 +24,7 @@ def roc_figure(fpr: np.ndarray, tpr: np.ndarray, auc: float, operating_point: tu
 
 
 def threshold_figure(curve: pd.DataFrame, threshold: float, target_precision: float) -> Figure:
-    """Draw precision and recall against the threshold, and the published precision as a line.
+    """Draw precision and recall against the threshold, and the precision looked for as a line.
 
     Args:
         curve: columns threshold, precision, recall.
@@ -39,7 +39,7 @@ def threshold_figure(curve: pd.DataFrame, threshold: float, target_precision: fl
         color=RED,
         linestyle="--",
         linewidth=1,
-        label=f"precision {target_precision:.2%} (paper A, eq. 4.1)",
+        label=f"precision {target_precision:.2%}",
     )
     axes.axvline(threshold, color=GREY, linestyle=":", label=f"threshold in use, {threshold:g}")
     axes.set(xlabel="threshold on the probability", ylabel="precision, recall", xlim=(0, 1), ylim=(0, 1.02))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 MAX_ROWS = 30
+_MARKUP = re.compile(r"([\\`*\[\]<>|#])")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ class TableBlock:
     def markdown(self) -> str:
         """The table as Markdown, for TensorBoard's text page."""
         lines = [self.columns, ["---:" if right else "---" for right in self.numeric], *self.rows]
-        return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+        return "\n".join(
+            "| " + " | ".join(_MARKUP.sub(r"\\\1", " ".join(cell.split())) for cell in line) + " |" for line in lines
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,13 @@ class FigureBlock:
     png: bytes
     width: int
     kind: str = "figure"
+
+    @staticmethod
+    def of(figure: Figure, caption: str) -> FigureBlock:
+        """Draw a figure; the same numbers give the same bytes."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        return FigureBlock(caption, buffer.getvalue(), width=round(80 * figure.get_figwidth()))
 
     @property
     def source(self) -> str:

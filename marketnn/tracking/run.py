@@ -6,8 +6,9 @@ folder, TensorBoard and ``report.html``.
 
 from __future__ import annotations
 
-import io
+import json
 import math
+import os
 import platform
 import shutil
 import sys
@@ -26,6 +27,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from marketnn import __version__
+from marketnn.errors import InputError
 from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
 from marketnn.tracking.files import write_bytes, write_json, write_text
 from marketnn.tracking.model import SavedModel, save_model
@@ -37,12 +39,18 @@ ENTRIES = ("metrics.json", "timings.json", "versions.json", "tables", "figures",
 class Run:
     """Everything one run leaves behind.
 
+    Files are made in ``<folder>/.partial`` and move up in ``finish``: until then an earlier run in the folder stays as it was,
+    and a run that fails takes back what it made.
+
     Args:
-        folder: where it goes; an earlier run's files in it are replaced.
+        folder: where it goes; an earlier run's files in it are replaced at the end.
         title: heads the report.
         config: the configuration as text, secrets masked; becomes ``config.yaml``.
-        facts: what to print under the title (command, data, seed, device).
+        facts: what to print under the report (command, seed, device).
         n_stages: how many ``stage`` blocks the pipeline has, for the progress bar.
+
+    Raises:
+        InputError: the folder is a file, cannot be written, or holds files of these names that no run made.
     """
 
     def __init__(
@@ -62,11 +70,16 @@ class Run:
         self._facts = dict(facts or {})
         self._sections: list[Section] = []
         self._timings: dict[str, float] = {}
-        remove_earlier_run(self.folder)
-        self._others = set(self.folder.iterdir()) if self.folder.is_dir() else set()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / "config.yaml", config)
-        self._events = SummaryWriter(str(self.folder))
+        self._partial = self.folder / ".partial"
+        _check_free(self.folder)
+        try:
+            if self._partial.exists():
+                shutil.rmtree(self._partial)  # of a run that was killed
+            self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"{self.folder}: the run folder cannot be written ({error.strerror}).") from error
+        write_text(self._partial / "config.yaml", config)
+        self._events = SummaryWriter(str(self._partial))
         self._progress = tqdm(total=n_stages, desc=title, unit="stage", disable=not sys.stderr.isatty(), leave=False)
 
     @contextmanager
@@ -114,7 +127,7 @@ class Run:
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
         """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""
-        write_text(self.folder / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
+        write_text(self._partial / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
         if show:
             shown = frame.reset_index() if index else frame
             block = TableBlock(caption, shown, f"tables/{name}.csv")
@@ -123,45 +136,61 @@ class Run:
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Write ``figures/<name>.png`` and show it in the report and in TensorBoard."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-        write_bytes(self.folder / "figures" / f"{name}.png", buffer.getvalue())
-        self._sections[-1].blocks.append(
-            FigureBlock(caption, buffer.getvalue(), width=round(80 * figure.get_figwidth()))
-        )
+        block = FigureBlock.of(figure, caption)
+        write_bytes(self._partial / "figures" / f"{name}.png", block.png)
+        self._sections[-1].blocks.append(block)
         self._events.add_figure(f"figures/{name}", figure, 0, close=False)
 
     def model(self, model: SavedModel) -> None:
         """Write the model folder."""
-        save_model(self.folder / "model", model)
+        save_model(self._partial / "model", model)
 
     def finish(self) -> None:
-        """Write metrics, timings, versions and, last, the report; a folder with a report is a finished run."""
-        write_json(self.folder / "metrics.json", dict(sorted(self.metrics.items())))
-        write_json(self.folder / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
+        """Write metrics, timings, versions and the report, and put everything in its place."""
+        write_json(self._partial / "metrics.json", dict(sorted(self.metrics.items())))
+        write_json(self._partial / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
         versions = installed_versions()
-        write_json(self.folder / "versions.json", versions)
+        write_json(self._partial / "versions.json", versions)
         facts = {**self._facts, "versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
-        write_text(self.folder / "report.html", render_page(self._title, facts, self.headlines, self._sections))
-        self._events.close()
-        self._progress.close()
+        write_text(self._partial / "report.html", render_page(self._title, facts, self.headlines, self._sections))
+        self._close()
+        for entry in _earlier_run(self.folder):
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        for entry in self._partial.iterdir():
+            os.replace(entry, self.folder / entry.name)
+        self._partial.rmdir()
 
     def discard(self) -> None:
-        """Take back everything this run wrote, and the folder too if nothing else is in it."""
-        self._events.close()
-        self._progress.close()
-        for entry in set(self.folder.iterdir()) - self._others:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        """Take back everything this run made, and the folder too if nothing else is in it."""
+        self._close()
+        shutil.rmtree(self._partial, ignore_errors=True)
         remove_if_empty(self.folder)
 
+    def _close(self) -> None:
+        self._events.close()
+        self._progress.close()
 
-def remove_earlier_run(folder: Path) -> None:
-    """Remove what an earlier run wrote, so that no table of it survives among the new ones; other files stay."""
-    if not (folder / "config.yaml").is_file():
-        return
-    for entry in folder.iterdir():
-        if entry.name in ENTRIES or entry.name.startswith("events.out.tfevents."):
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder in which a run's files would meet somebody else's."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: this is a file; choose another hydra.run.dir.")
+    if folder.is_dir() and not _earlier_run(folder):
+        taken = sorted(entry.name for entry in folder.iterdir() if entry.name in ENTRIES)
+        if taken:
+            raise InputError(f"{folder}: '{taken[0]}' in it was not made by a run; choose another hydra.run.dir.")
+
+
+def _earlier_run(folder: Path) -> list[Path]:
+    """List what an earlier run left in a folder; nothing where its ``versions.json`` does not say that one did."""
+    try:
+        made_here = "marketnn" in json.loads((folder / "versions.json").read_text())
+    except (OSError, ValueError):
+        return []
+    events = "events.out.tfevents."
+    return [
+        entry for entry in folder.iterdir() if made_here and (entry.name in ENTRIES or entry.name.startswith(events))
+    ]
 
 
 def remove_if_empty(folder: Path) -> None:

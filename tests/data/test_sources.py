@@ -111,8 +111,44 @@ def test_parquet_equals_csv(tmp_path: Path, good: Path) -> None:
     pd.read_csv(good).to_parquet(path)
     table = registry.build("data", {"name": "parquet", "path": str(path), "target": "churn"})
     pd.testing.assert_frame_equal(table.frame[["age", "plan"]], read(good).frame[["age", "plan"]])
-    with pytest.raises(InputError, match="not a Parquet file"):
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
         registry.build("data", {"name": "parquet", "path": str(good)})
+
+
+def test_a_parquet_index_is_a_column(tmp_path: Path, good: Path) -> None:
+    path = tmp_path / "customers.parquet"
+    pd.read_csv(good).set_index("id").to_parquet(path)
+    table = registry.build("data", {"name": "parquet", "path": str(path), "target": "churn"})
+    assert table.schema.names(Role.ID) == ["id"]
+
+
+def test_long_numbers_keep_their_digits(tmp_path: Path) -> None:
+    path = tmp_path / "customers.parquet"
+    ids = [7590120000000000 + i for i in range(40)]
+    frame = pd.DataFrame({"customer_id": ids, "code": [1000001, 1000002] * 20, "use": range(5, 45)})
+    frame.assign(churn=frame["code"]).to_parquet(path)
+    settings = {"name": "parquet", "path": str(path), "target": "churn", "positive": "1000002", "categorical": ["code"]}
+    table = registry.build("data", settings)
+    assert table.frame["customer_id"].tolist() == [str(number) for number in ids]
+    assert sorted(table.frame["code"].unique()) == ["1000001", "1000002"]
+    assert table.binary_target()[0].tolist() == [0, 1] * 20
+
+
+def test_ids_are_shown_as_the_file_spells_them(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text("customer_id,use\n" + "".join(f"00{i},{i % 7}\n" for i in range(30)))
+    assert read(path).frame["customer_id"].tolist() == [f"00{i}" for i in range(30)]
+
+
+def test_spaces_after_separators_and_other_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text('name, note\nx, "hello, world"\n')
+    assert read(path).frame["note"].tolist() == ["hello, world"]
+    path.write_text("a, a\n1, 2\n")
+    with pytest.raises(InputError, match="'a' stands 2 times"):
+        read(path)
+    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
+    assert read(path, encoding="utf-16").frame["b"].tolist() == [2.0]
 
 
 def test_sql_equals_csv(tmp_path: Path, good: Path) -> None:
@@ -124,8 +160,11 @@ def test_sql_equals_csv(tmp_path: Path, good: Path) -> None:
     pd.testing.assert_frame_equal(registry.build("data", settings).frame, read(good).frame[["age", "plan"]])
     with pytest.raises(InputError, match="no such table: customer"):
         registry.build("data", {**settings, "query": "SELECT * FROM customer"})
-    with pytest.raises(InputError, match="must be a SELECT"):
-        registry.build("data", {**settings, "query": "DROP TABLE customers"})
+    deleting = "WITH x AS (SELECT 1) DELETE FROM customers"
+    for query in ("DROP TABLE customers", "SELECT 1; DELETE FROM customers", deleting):
+        with pytest.raises(InputError, match=r"must be one SELECT|readonly database"):
+            registry.build("data", {**settings, "query": query})
+    assert len(registry.build("data", settings).frame) == 30
 
 
 @pytest.mark.parametrize(
@@ -135,11 +174,15 @@ def test_sql_equals_csv(tmp_path: Path, good: Path) -> None:
         ("postgresql://reader:hush@127.0.0.1:1/x", r"postgresql://reader:\*\*\*@127\.0\.0\.1:1/x"),
         ("mysterydb://reader:hush@host/x", "driver is not installed"),
         ("not a url", "not a database URL"),
+        ("postgresql://host:abc/x", "not a database URL"),
+        ("postgresql://u:hu/sh@127.0.0.1:1/x", r"u:\*\*\*@127"),
+        ("postgresql://127.0.0.1:1/x?user=u&password=hush", r"password=\*\*\*"),
     ],
 )
 def test_databases_that_do_not_answer(url: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         registry.build("data", {"name": "sql", "url": url, "query": "SELECT 1"})
+    assert "sh@" not in str(caught.value)
     assert "hush" not in str(caught.value)
 
 

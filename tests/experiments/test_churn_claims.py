@@ -77,11 +77,11 @@ def test_without_such_a_threshold_the_precision_is_not_reproducible(run: RunFold
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "config.yaml").write_text((run.path / "config.yaml").read_text())
     (tmp_path / "tables").mkdir()
-    curve = "threshold,precision,recall,f1,n_selected\n0.9,0.75,0.03,0.1,4\n0.8,0.5,0.1,0.2,20\n"
+    curve = "threshold,precision,recall,f1,n_selected\n0.9,0.95,0.03,0.1,4\n0.8,0.5,0.1,0.2,20\n"
     (tmp_path / "tables" / "threshold_curve.csv").write_text(curve)
     row = precision_row(CLAIMS, "x", RunFolder(tmp_path))
     assert row.verdict == "not reproducible"
-    assert row.reason.startswith("'precision reached' differs: ours is 0.75, published 0.9729.")
+    assert row.reason.startswith("'a threshold reaches the precision' differs: ours is 0, published 1.")
 
 
 def test_a_refused_command_says_why(tmp_path: Path) -> None:

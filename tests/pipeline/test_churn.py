@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from marketnn import registry
 from marketnn.data import Table
 from marketnn.errors import InputError
 from marketnn.pipeline import Parts, churn, predict
-from marketnn.pipeline.churn_record import segments
+from marketnn.pipeline.churn.analysis import retention_action
+from marketnn.pipeline.churn.record import segments
 from marketnn.tracking import Run
 
 PARTS = Parts(data={"name": "packaged", "missing": "drop"}, cluster={"name": "kmeans", "n_init": 10}, device="cpu")
@@ -64,7 +66,7 @@ def test_duplicate_columns_of_no_internet_are_left_out_by_name(analysis: churn.C
 
 
 def test_portraits_are_a_k_means_fixed_point(analysis: churn.ChurnAnalysis) -> None:
-    encoded = analysis.model.encoder.transform(analysis.table.features).frame[analysis.drivers.significant]
+    encoded = analysis.model.encoder.transform(analysis.table.features).frame[analysis.drivers.kept]
     churned = encoded[analysis.y == 1]
     scaled = ((churned - churned.min()) / (churned.max() - churned.min())).to_numpy()
     k = len(analysis.model.portraits)
@@ -207,7 +209,7 @@ def test_predict_states_its_policies(run_folder: Path, new_customers: Path, tmp_
     scored, metrics, said = score(run_folder, new_customers, tmp_path / "b", missing="median")
     assert len(scored) == 200
     assert metrics["n_unknown"] == 1
-    assert any("1 rows have a value of 'contract' that the model has never seen" in line for line in said)
+    assert any("1 rows have a value of 'contract' that the training rows have not" in line for line in said)
     scored, metrics, said = score(run_folder, new_customers, tmp_path / "c", missing="drop")
     assert 6 not in scored["row"].tolist()
     assert metrics["n_left_out"] == 1
@@ -218,7 +220,8 @@ def test_predict_states_its_policies(run_folder: Path, new_customers: Path, tmp_
         score(run_folder, new_customers, tmp_path / "d")
     scored, _, said = score(run_folder, new_customers, tmp_path / "e", missing_columns="fill")
     assert len(scored) == 200
-    assert any("were filled with the training rows' usual value: tenure, contract" in line for line in said)
+    assert "Columns that are not in the file: tenure, contract." in said
+    assert "200 missing values of 'tenure' were filled with the training rows' usual value." in said
 
 
 def test_no_significant_feature_falls_back_and_says_so(tmp_path: Path) -> None:
@@ -231,7 +234,57 @@ def test_no_significant_feature_falls_back_and_says_so(tmp_path: Path) -> None:
     churn.run(churn.Config(level=1e-6, fallback_features=2), parts, run)
     run.finish()
     assert json.loads((run.folder / "metrics.json").read_text())["n_significant"] == 0
-    assert "No feature has p &lt; 1e-06" in (run.folder / "report.html").read_text()
+    page = (run.folder / "report.html").read_text()
+    assert "No feature has p &lt; 1e-06; the 2 with the smallest p stand in" in page
+    assert "0 of 6 features have p &lt; 1e-06" in page
+    assert "K-means on 2 features" in page
+
+
+def test_filled_values_are_said(telco: Table, tmp_path: Path) -> None:
+    frame = telco.frame.dropna().head(800).astype(object)
+    frame.loc[frame.index[:7], "monthly_charges"] = ""
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    data = {"name": "csv", "path": str(tmp_path / "gaps.csv"), "target": "churn", "missing": "median"}
+    run = Run(tmp_path / "run", title="churn")
+    churn.run(CONFIG, Parts(**{**vars(PARTS), "data": data}), run)
+    run.finish()
+    assert "7 missing values of &#39;monthly_charges&#39; were filled" in (run.folder / "report.html").read_text()
+
+
+def test_predict_reads_codes_as_the_model_did(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    zone = rng.integers(1, 4, 600)
+    frame = pd.DataFrame({"zone": [f"0{z}" for z in zone], "use": rng.normal(size=600), "left": 0})
+    frame["left"] = (rng.random(600) < np.array([0.1, 0.4, 0.8])[zone - 1]).astype(int)
+    path = tmp_path / "zones.csv"
+    frame.to_csv(path, index=False)
+    data = {"name": "csv", "path": str(path), "target": "left", "categorical": ["zone"]}
+    parts = Parts(**{**vars(PARTS), "data": data})
+    analysis = churn.analyse(parts.table(), CONFIG, parts)
+    run = Run(tmp_path / "run", title="churn", n_stages=churn.N_STAGES)
+    churn.run(CONFIG, parts, run)
+    run.finish()
+    scored, metrics, _ = score(run.folder, path, tmp_path / "scores")
+    np.testing.assert_allclose(scored["probability"].to_numpy(dtype=float), analysis.probability, atol=1e-12)
+    assert metrics["n_unknown"] == 0
+    coded = frame.assign(left=frame["left"].map({0: "stays", 1: "leaves"}))
+    coded.to_csv(path, index=False)
+    _, metrics, said = score(run.folder, path, tmp_path / "coded")
+    assert "auc" not in metrics
+    assert any("holds 'leaves', 'stays' and the model predicts '1'" in line for line in said)
+
+
+@pytest.mark.parametrize("damage", ["scaler", "coefficient_names", "portraits", "encoder"])
+def test_a_damaged_model_is_named(run_folder: Path, new_customers: Path, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(run_folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "model" / "model.json"
+    content = json.loads(path.read_text())
+    content["settings"][damage] = (
+        content["settings"][damage][:-1] if damage in ("coefficient_names", "portraits") else {}
+    )
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="the model folder is damaged"):
+        score(tmp_path / "copy", new_customers, tmp_path / "out")
 
 
 def test_few_churners_are_an_error(telco: Table) -> None:
@@ -260,7 +313,7 @@ def test_a_leak_is_an_error_that_names_the_column(telco: Table, tmp_path: Path) 
     ],
 )
 def test_actions_are_chosen_by_words(driver: str, action: str) -> None:
-    assert churn.retention_action(driver, CONFIG.actions) == action
+    assert retention_action(driver, CONFIG.actions) == action
 
 
 def test_segments_count_every_customer_once(analysis: churn.ChurnAnalysis) -> None:

@@ -60,3 +60,18 @@ def test_json_round_trip() -> None:
     again = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict(), allow_nan=False)))
     assert again == encoder
     assert again.columns == {"age": ["age"], "plan": ["plan=a", "plan=c"]}
+
+
+def test_columns_that_cannot_be_encoded() -> None:
+    with pytest.raises(InputError, match="two columns would both be encoded as 'a=b=c'"):
+        Encoder.fit(pd.DataFrame({"a": ["x", "x", "b=c"], "a=b": ["x", "x", "c"]}))
+    with pytest.raises(InputError, match="column 'a' is empty in every training row"):
+        Encoder.fit(pd.DataFrame({"a": pd.Series([None, None], dtype=object)}))
+
+
+def test_notes_say_what_happened() -> None:
+    new = pd.DataFrame({"age": [np.nan, 20.0], "plan": ["z", "a"]})
+    assert Encoder.fit(TRAIN).transform(new).notes == [
+        "1 rows have a value of 'plan' that the training rows have not; it counts as the commonest one.",
+        "1 missing values of 'age' were filled with the training rows' usual value.",
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from marketnn.errors import InputError
@@ -21,7 +21,7 @@ def test_twins_stay_together(n: int, levels: int, seed: int, share: float) -> No
     features = pd.DataFrame({"a": rng.integers(levels, size=n), "b": rng.choice(["x", "y", None], n)})
     y = (features["a"] % 2).to_numpy()
     if min(y[~features.duplicated()].sum(), (1 - y)[~features.duplicated()].sum()) < 4:
-        return
+        reject()
     split = stratified_split(features, y, test_share=share, seed=seed)
     assert sorted([*split.train, *split.test]) == list(range(n))
     twins = set(map(tuple, features.iloc[split.train].fillna("-").to_numpy())) & set(

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from marketnn.errors import InputError
 from marketnn.tracking import Run
 from marketnn.tracking.files import write_json, write_text
 
@@ -81,16 +82,47 @@ def test_a_discarded_run_spares_what_was_there(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["customers.csv"]
 
 
-def test_a_second_run_replaces_the_first_and_nothing_else(tmp_path: Path) -> None:
-    first = filled(tmp_path)
-    first.finish()
+def test_a_second_run_replaces_the_first_and_nothing_else_and_only_at_the_end(tmp_path: Path) -> None:
+    filled(tmp_path).finish()
     (tmp_path / "notes.txt").write_text("mine")
     second = Run(tmp_path, title="second")
-    assert not (tmp_path / "tables").exists()
-    assert not (tmp_path / "report.html").exists()
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "tables" / "numbers.csv").exists()
     second.finish()
+    assert not (tmp_path / "tables").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 1
+    assert not (tmp_path / ".partial").exists()
+
+
+def test_a_refused_second_run_leaves_the_first_as_it_was(tmp_path: Path) -> None:
+    filled(tmp_path).finish()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    filled(tmp_path).discard()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".partial" / "tables").mkdir(parents=True)
+    (tmp_path / ".partial" / "tables" / "half.csv").write_text("a,")
+    Run(tmp_path, title="again").finish()
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("events")) == [
+        "config.yaml",
+        "metrics.json",
+        "report.html",
+        "timings.json",
+        "versions.json",
+    ]
+
+
+def test_somebody_elses_files_are_no_earlier_run(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine: true")
+    (tmp_path / "tables").mkdir()
+    with pytest.raises(InputError, match=r"'config\.yaml' in it was not made by a run; choose another hydra\.run\.dir"):
+        Run(tmp_path, title="t")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="this is a file"):
+        Run(tmp_path / "file", title="t")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "file", "tables"]
 
 
 def test_files_are_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from marketnn import registry
 from marketnn.errors import InputError
 from marketnn.preprocess.encoding import Encoded, Encoder
+from marketnn.preprocess.scaling import Scaler
 from marketnn.tracking import SavedModel
 
 KIND = "churn"
@@ -45,7 +45,7 @@ class ChurnModel:
         encoder: from columns to numbers.
         coefficients: of the logistic model, ``const`` among them, by encoded column.
         threshold: probabilities at or above it count as churn.
-        scaler: the scaler of the portrait features, as its ``to_dict``.
+        scaler: of the portrait features.
         centres: (k, d) portrait centres in scaled units.
         portrait_columns: (d,) the encoded columns that portraits are made of.
         portraits: (k,) in the order of the centres.
@@ -56,7 +56,7 @@ class ChurnModel:
     encoder: Encoder
     coefficients: Mapping[str, float]
     threshold: float
-    scaler: Mapping[str, Any]
+    scaler: Scaler
     centres: np.ndarray
     portrait_columns: tuple[str, ...]
     portraits: tuple[Portrait, ...]
@@ -69,8 +69,7 @@ class ChurnModel:
 
     def nearest_portrait(self, encoded: pd.DataFrame) -> np.ndarray:
         """Return the index (n,) of the portrait whose centre is nearest."""
-        scaler = type(registry.build("scaler", {"name": self.scaler["name"]})).from_dict(self.scaler)
-        scaled = scaler.transform(encoded[list(self.portrait_columns)]).to_numpy()
+        scaled = self.scaler.transform(encoded[list(self.portrait_columns)]).to_numpy()
         return pairwise_distances_argmin(scaled, self.centres)
 
     def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
@@ -78,6 +77,9 @@ class ChurnModel:
 
         Returns:
             A frame with ``probability, churn, portrait, action`` (no action below the threshold), and what the encoding met.
+
+        Raises:
+            InputError: a column is missing or mistyped, or a value is missing and ``fill_missing`` is off.
         """
         encoded = self.encoder.transform(frame, source=source, fill_missing=fill_missing)
         probability = self.probability(encoded.frame)
@@ -103,7 +105,7 @@ class ChurnModel:
             "encoder": self.encoder.to_dict(),
             "coefficient_names": names,
             "threshold": self.threshold,
-            "scaler": self.scaler,
+            "scaler": self.scaler.to_dict(),
             "portrait_columns": list(self.portrait_columns),
             "portraits": [vars(portrait) for portrait in self.portraits],
         }
@@ -119,16 +121,31 @@ class ChurnModel:
         """
         settings, arrays = saved.settings, saved.arrays
         try:
-            return cls(
+            scaler_state = settings["scaler"]
+            scaler = type(registry.build("scaler", {"name": scaler_state["name"]})).from_dict(scaler_state)
+            model = cls(
                 target=str(settings["target"]),
                 positive=str(settings["positive"]),
                 encoder=Encoder.from_dict(settings["encoder"]),
                 coefficients=dict(zip(settings["coefficient_names"], arrays["coefficients"].tolist(), strict=True)),
                 threshold=float(settings["threshold"]),
-                scaler=settings["scaler"],
+                scaler=scaler,
                 centres=arrays["centres"],
                 portrait_columns=tuple(settings["portrait_columns"]),
                 portraits=tuple(Portrait(**portrait) for portrait in settings["portraits"]),
             )
+            model._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"the model folder is damaged: {error!r}.") from error
+            raise InputError(f"the model folder is damaged ({error!r}); pass the folder of a finished run.") from error
+        return model
+
+    def _check(self) -> None:
+        """Raise a ``ValueError`` where the parts do not fit together."""
+        encoded = {column for columns in self.encoder.columns.values() for column in columns}
+        used = {*self.coefficients, *self.portrait_columns} - {"const"}
+        if "const" not in self.coefficients or not used <= encoded:
+            raise ValueError("coefficients and encoder do not fit")
+        if self.centres.shape != (len(self.portraits), len(self.portrait_columns)) or not len(self.portraits):
+            raise ValueError("centres and portraits do not fit")
+        if not np.isfinite([*self.coefficients.values(), *self.centres.ravel(), self.threshold]).all():
+            raise ValueError("a number is not finite")

@@ -13,32 +13,32 @@ from marketnn.classify import (
     reach_precision,
     threshold_curve,
 )
-from marketnn.pipeline.churn import ChurnAnalysis, Config
+from marketnn.pipeline.churn.analysis import ChurnAnalysis, Config
 from marketnn.report import figures
 from marketnn.tracking import Run
 
 
-def record(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
+def record(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     """Record the whole analysis."""
-    _customers(analysis, run)
-    _why(analysis, config, run)
-    _how_well(analysis, config, run)
-    _portraits(analysis, run)
-    _whom_to_call(analysis, run)
+    _customers(analysis, out)
+    _why(analysis, config, out)
+    _how_well(analysis, config, out)
+    _portraits(analysis, out)
+    _whom_to_call(analysis, out)
 
 
-def _customers(analysis: ChurnAnalysis, run: Run) -> None:
+def _customers(analysis: ChurnAnalysis, out: Run) -> None:
     table, y, split = analysis.table, analysis.y, analysis.split
-    run.section(
+    out.section(
         "Customers",
         f"{len(y):,} customers of {table.source}; {y.sum():,} ({y.mean():.1%}) have {table.options.target} = "
         f"{analysis.model.positive}. {len(split.train):,} rows train the model and {len(split.test):,} test it; the "
         f"{split.n_duplicates:,} rows that repeat another row's features stay on that row's side.",
     )
-    for note in table.notes:
-        run.text(note)
-    run.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
-    run.metric(
+    for note in (*table.notes, *analysis.encoded.notes):
+        out.text(note)
+    out.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
+    out.metric(
         n_rows=len(y),
         n_train=len(split.train),
         n_test=len(split.test),
@@ -48,26 +48,28 @@ def _customers(analysis: ChurnAnalysis, run: Run) -> None:
     )
 
 
-def _why(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
+def _why(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     drivers, split = analysis.drivers, analysis.split
     result = drivers.result
     rule = f"p < {config.level:g}" + ("" if config.correction == "none" else " after the Benjamini-Hochberg correction")
-    run.section(
+    out.section(
         "Why customers leave",
-        f"Logistic regression on the training rows (paper A, Table 4.1): {len(drivers.significant)} of "
+        f"Logistic regression on the training rows (paper A, Table 4.1): {drivers.n_significant} of "
         f"{len(result.table) - 1} features have {rule}. McFadden's R² is {result.mcfadden:.3f}.",
     )
-    if drivers.fell_back:
-        run.text(
-            f"No feature has {rule}; the {len(drivers.significant)} with the smallest p stand in for them, and the portraits "
-            "below rest on features that may be noise."
+    if not drivers.n_significant:
+        out.text(
+            f"No feature has {rule}; the {len(drivers.kept)} with the smallest p stand in for them, and the portraits below "
+            "rest on features that may be noise."
         )
-        run.headline(f"No feature has {rule}: portraits rest on the {len(drivers.significant)} with the smallest p.")
+        out.headline(f"No feature has {rule}: portraits rest on the {len(drivers.kept)} with the smallest p.")
+    if not result.converged:
+        out.headline("The logistic fit did not converge; its coefficients and p are approximate.")
     if drivers.left_out:
         left_out = pd.DataFrame({"column": list(drivers.left_out), "why": list(drivers.left_out.values())})
-        run.table("left_out", left_out, "Columns without a coefficient of their own")
+        out.table("left_out", left_out, "Columns without a coefficient of their own")
     table = result.table.rename_axis("variable")
-    run.table("coefficients", table, "Coefficients, in units of the columns", index=True)
+    out.table("coefficients", table, "Coefficients, in units of the columns", index=True)
     spread = _spread(analysis)
     effects = pd.DataFrame(
         {
@@ -76,28 +78,28 @@ def _why(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
             "high": table["ci_high"] * spread,
         }
     ).drop("const")
-    run.figure("effects", figures.effects_figure(effects), "Red raises the odds of leaving, green lowers them.")
-    run.metric(
+    out.figure("effects", figures.effects_figure(effects), "Red raises the odds of leaving, green lowers them.")
+    out.metric(
         log_likelihood=result.log_likelihood,
         mcfadden=result.mcfadden,
         n_features=len(result.table) - 1,
-        n_significant=0 if drivers.fell_back else len(drivers.significant),
+        n_significant=drivers.n_significant,
     )
-    strongest = effects["effect"].abs().loc[drivers.significant].idxmax()
-    run.headline(
-        f"{0 if drivers.fell_back else len(drivers.significant)} features are significant on {len(split.train):,} training "
+    strongest = effects["effect"].abs().loc[drivers.kept].idxmax()
+    out.headline(
+        f"{drivers.n_significant} features are significant on {len(split.train):,} training "
         f"customers; the strongest effect is {strongest} (odds times {np.exp(effects.loc[strongest, 'effect']):.2f} per "
         "standard deviation)."
     )
 
 
-def _how_well(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
+def _how_well(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     test = analysis.split.test
     y, probability = analysis.y[test], analysis.probability[test]
     ranking = ranking_report(y, probability)
     confusion = confusion_report(y, probability, config.threshold)
     curve = threshold_curve(y, probability)
-    run.section("How well the model tells", f"On the {len(test):,} test customers, {y.sum():,} of whom left.")
+    out.section("How well the model tells", f"On the {len(test):,} test customers, {y.sum():,} of whom left.")
     counts = pd.DataFrame(
         {
             "": ["left", "stayed"],
@@ -105,81 +107,84 @@ def _how_well(analysis: ChurnAnalysis, config: Config, run: Run) -> None:
             "called stay": [confusion.fn, confusion.tn],
         }
     )
-    run.table("confusion", counts, f"Confusion matrix at threshold {config.threshold:g}")
+    out.table("confusion", counts, f"Confusion matrix at threshold {config.threshold:g}")
     metrics = {**ranking.as_metrics(), **confusion.as_metrics()}
-    run.metric(**metrics)
+    out.metric(**metrics)
     reached = reach_precision(y, probability, config.target_precision)
     share = f"{config.target_precision:.2%}"
     if reached is None:
         best = curve["precision"].max()
-        sentence = f"No threshold reaches the published precision of {share} on the test rows; the best is {best:.2%}."
+        sentence = f"No threshold reaches a precision of {share} on the test rows; the best is {best:.2%}."
     else:
         sentence = (
-            f"The published precision of {share} is a threshold: {reached.threshold:.3f} reaches it here, and then only "
-            f"{reached.n_selected:,} customers are named and {reached.recall:.1%} of the leavers are found."
+            f"A precision of {share} is a question of the threshold: in hindsight {reached.threshold:.3f} reaches it on the "
+            f"test rows, names {reached.n_selected:,} customers and finds {reached.recall:.1%} of the leavers."
         )
-        run.metric(
+        out.metric(
             target_precision_threshold=reached.threshold,
             target_precision_recall=reached.recall,
             target_precision_n_selected=reached.n_selected,
         )
-    run.headline(
+    out.headline(
         f"AUC {ranking.auc:.3f}; at threshold {config.threshold:g} precision {confusion.precision:.1%}, "
         f"recall {confusion.recall:.1%}."
     )
-    run.headline(sentence)
-    run.text(sentence)
-    run.table("threshold_curve", curve, "Precision and recall by threshold", show=False)
-    run.figure(
+    out.headline(sentence)
+    out.text(sentence)
+    out.table("threshold_curve", curve, "Precision and recall by threshold", show=False)
+    out.figure(
         "threshold",
         figures.threshold_figure(curve, config.threshold, config.target_precision),
         "Precision and its price.",
     )
     fpr, tpr, _ = roc_curve(y, probability)
     point = (confusion.fp / (confusion.fp + confusion.tn), confusion.recall)
-    run.figure("roc", figures.roc_figure(fpr, tpr, ranking.auc, point), "ROC curve on the test rows.")
+    out.figure("roc", figures.roc_figure(fpr, tpr, ranking.auc, point), "ROC curve on the test rows.")
     calibration = calibration_table(y, probability)
-    run.table("calibration", calibration, "Predicted and observed churn in groups of equal size")
-    run.figure("calibration", figures.calibration_figure(calibration), f"Calibration; Brier score {ranking.brier:.4f}.")
+    out.table("calibration", calibration, "Predicted and observed churn in groups of equal size")
+    out.figure("calibration", figures.calibration_figure(calibration), f"Calibration; Brier score {ranking.brier:.4f}.")
 
 
-def _portraits(analysis: ChurnAnalysis, run: Run) -> None:
+def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
     portraits, model = analysis.portraits, analysis.model
     criteria, k = portraits.criteria, len(model.portraits)
-    run.section(
+    out.section(
         "Kinds of leavers",
-        f"K-means on the {len(model.portrait_columns)} significant features of the {len(portraits.labels):,} churned customers "
-        f"makes {k} portraits; total error {portraits.total_error:.4f} (paper A, eq. 2.9).",
+        f"K-means on {len(model.portrait_columns)} features of the {len(portraits.labels):,} churned customers makes {k} "
+        f"portraits; total error {portraits.total_error:.4f} (paper A, eq. 2.9). A portrait's driver is the feature that raises "
+        "its log odds of leaving most over those of customers who stay; its action follows from the driver's name "
+        "(pipeline.actions).",
     )
     if len(criteria):
         choices, chosen = criteria.attrs["choices"], criteria.attrs["chosen"]
         votes = ", ".join(f"{name.replace('_', ' ')} {choice}" for name, choice in choices.items())
-        run.text(f"Number of portraits by criterion: {votes}; the most votes win, and the smaller number on a tie.")
-        run.table("n_clusters", criteria.rename_axis("k"), "Criteria for the number of portraits", index=True)
-        run.figure(
+        out.text(f"Number of portraits by criterion: {votes}; the most votes win, and the smaller number on a tie.")
+        out.table("n_clusters", criteria.rename_axis("k"), "Criteria for the number of portraits", index=True)
+        out.figure(
             "n_clusters", figures.criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red)."
         )
-    run.curve("portraits/total_error", portraits.history)
-    run.table("segments", segments(analysis), "Portraits, largest first")
-    run.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
+    out.curve("portraits/total_error", portraits.history)
+    out.table("segments", segments(analysis), "Portraits, largest first")
+    out.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
     z = portraits.profile.assign(
         column=portraits.profile["feature"]
         + portraits.profile["value"].map(lambda value: f" = {value}" if value else "")
     ).pivot(index="segment", columns="column", values="z")
     shown = z.abs().max().sort_values(ascending=False).index[:14]
     z.index = [portrait.name for portrait in model.portraits]
-    run.figure("portraits", figures.portrait_figure(z[shown]), "The features that tell the portraits apart most.")
-    run.metric(n_portraits=k, portraits_total_error=portraits.total_error)
+    out.figure("portraits", figures.portrait_figure(z[shown]), "The features that tell the portraits apart most.")
+    out.metric(n_portraits=k, portraits_total_error=portraits.total_error)
     for index in range(k):
-        run.metric(**{f"portrait_{index + 1}_size": int((portraits.labels == index).sum())})
+        out.metric(**{f"portrait_{index + 1}_size": int((portraits.labels == index).sum())})
 
 
-def _whom_to_call(analysis: ChurnAnalysis, run: Run) -> None:
+def _whom_to_call(analysis: ChurnAnalysis, out: Run) -> None:
     likely, model = analysis.likely, analysis.model
-    run.section(
+    out.section(
         "Whom to call",
         f"{likely.sum():,} customers who are still here reach the threshold of {model.threshold:g}; each is treated like the "
-        "portrait nearest to it. tables/likely_churners.csv lists them by row number, most likely first.",
+        "portrait nearest to it. tables/likely_churners.csv lists them by row number, most likely first. The model has learnt "
+        "from most of them, so their probabilities are a little flattered; those of new customers (pipeline=predict) are not.",
     )
     chosen = np.flatnonzero(likely)
     chosen = chosen[np.argsort(-analysis.probability[chosen], kind="stable")]
@@ -191,9 +196,9 @@ def _whom_to_call(analysis: ChurnAnalysis, run: Run) -> None:
             "action": [model.portraits[index].action for index in analysis.portrait[chosen]],
         }
     )
-    run.table("likely_churners", calls, "Customers likely to churn", show=False)
+    out.table("likely_churners", calls, "Customers likely to churn", show=False)
     summary = segments(analysis)
-    run.figure(
+    out.figure(
         "segments",
         figures.bars_figure(
             list(summary["portrait"]),
@@ -202,8 +207,8 @@ def _whom_to_call(analysis: ChurnAnalysis, run: Run) -> None:
         ),
         "Portraits by the customers already lost and those that can be kept.",
     )
-    run.metric(n_likely=int(likely.sum()))
-    run.headline(
+    out.metric(n_likely=int(likely.sum()))
+    out.headline(
         f"{likely.sum():,} customers still here are likely to churn; they fall into {len(model.portraits)} portraits."
     )
 

@@ -6,10 +6,14 @@ Nothing heavy is imported before it is needed, so ``marketnn --help`` answers at
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import shlex
 import sys
+import tempfile
+import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 GROUPS = ("pipeline", "data", "scaler", "cluster", "device", "experiment")
 ROOT_KEYS = {*GROUPS, "seed", "model"} - {"experiment"}
 SWEEP = {"-m", "--multirun"}
-FLAGS = SWEEP | {"-c", "--cfg", "-p", "--package", "-i", "--info"}
+OWN_FLAGS = SWEEP | {"-h", "--help", "--hydra-help", "--version"}
 EXAMPLES = (
     ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
     ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
@@ -49,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _run_hydra(words)
     except InputError as error:
         print(f"marketnn: {redact(str(error))}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"marketnn: {error.filename or 'the system'}: {error.strerror}; choose another hydra.run.dir.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
@@ -97,20 +107,29 @@ def check_words(words: Sequence[str]) -> None:
     from marketnn.redact import holds_password
 
     for word in words:
-        key, _, value = word.lstrip("+~").partition("=")
-        if word.startswith("-") and word.partition("=")[0] not in FLAGS:
-            raise unknown_name("flag", word, FLAGS)
+        key, separator, value = word.lstrip("+~").partition("=")
+        if word.startswith("-"):
+            if word not in OWN_FLAGS:
+                raise unknown_name("flag", word, OWN_FLAGS)
+            continue
+        if not separator and not word.startswith("~"):
+            raise ConfigurationError(f"'{word}' says nothing: write key=value, such as data=csv.")
+        if "_target_" in key:
+            raise ConfigurationError(f"'{word}' is refused: marketnn builds nothing from a _target_; choose by name.")
+        if key == "hydra.output_subdir":
+            raise ConfigurationError("hydra.output_subdir stays null: Hydra would write passwords into it.")
         if SWEEP & set(words) and holds_password(word):
             raise ConfigurationError(
                 "Hydra writes a sweep's words into its folder: keep the password in the environment, "
                 "data.url='${oc.env:CUSTOMERS_DB}'."
             )
-        if "_target_" in key:
-            raise ConfigurationError(f"'{word}' is refused: marketnn builds nothing from a _target_; choose by name.")
-        if key in GROUPS:
-            for choice in value.split(","):
+        if key in GROUPS and separator:
+            choices = value.split(",")
+            for choice in choices:
                 if choice not in options(key) and not (key == "experiment" and choice == "null"):
                     raise unknown_name(key, choice, options(key))
+            if len(choices) > 1 and not SWEEP & set(words):
+                raise ConfigurationError(f"'{word}' names {len(choices)} choices; -m runs each of them.")
 
 
 def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "", command: str = "") -> None:
@@ -138,6 +157,8 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
     for key in settings:
         if key not in ROOT_KEYS:
             raise unknown_name("key", key, ROOT_KEYS)
+    for key in ROOT_KEYS - set(settings):
+        raise ConfigurationError(f"{key} is missing; it cannot be taken out.")
     module, config = registry.configure("pipeline", settings["pipeline"])
     device = registry.merge(DeviceConfig, settings["device"], where="device")
     for group in ("data", "scaler", "cluster"):
@@ -179,38 +200,70 @@ def _run_hydra(words: Sequence[str]) -> None:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from marketnn.errors import ConfigurationError
+    from marketnn.errors import ConfigurationError, InputError
     from marketnn.redact import redact
 
     command = shlex.join(["marketnn", *words])
-    failures: list[Exception] = []
+    words, sweep_folder = _with_sweep_folder(words)
 
     def job(composed: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings = OmegaConf.to_container(composed, resolve=True)
             execute(settings, folder, config_text=OmegaConf.to_yaml(composed), command=command)  # type: ignore[arg-type]
-        except Exception as error:  # Hydra would print the words of the command, passwords included
+        except Exception as error:
+            # Hydra would print the words of the command, passwords included, and end a sweep at its first failure. Jobs may
+            # run in processes of their own, so what failed is told through a file.
             from marketnn.tracking.run import remove_if_empty
 
             remove_if_empty(folder)
-            failures.append(error)
+            refused = isinstance(error, (InputError, OmegaConfBaseException))
+            text = _explain(error, words) if isinstance(error, OmegaConfBaseException) else str(error)
+            with failures.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([refused, redact(text if refused else traceback.format_exc())]) + "\n")
 
-    before, sys.argv = sys.argv, ["marketnn", *words]
     full_error = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
-    try:
-        hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(job)()
-        for error in failures[:-1]:
-            print(f"marketnn: {redact(str(error))}", file=sys.stderr)
-        if failures:
-            raise failures[-1]
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigurationError(_explain(error, words)) from error
-    finally:
-        sys.argv = before
-        if full_error is None:
-            del os.environ["HYDRA_FULL_ERROR"]
+    before = sys.argv
+    with tempfile.TemporaryDirectory() as scratch:
+        failures = Path(scratch) / "failures"
+        try:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints its own page and leaves the process
+            sys.argv = ["marketnn", *words]
+            hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigurationError(_explain(error, words)) from error
+        finally:
+            sys.argv = before
+            if full_error is None:
+                del os.environ["HYDRA_FULL_ERROR"]
+            if sweep_folder is not None:
+                _tidy_sweep(sweep_folder)
+        told = failures.read_text(encoding="utf-8").splitlines() if failures.exists() else []
+    for refused, text in map(json.loads, told):
+        if not refused:
+            raise RuntimeError(f"a run failed:\n{text}")
+    if told:
+        raise InputError("\n".join(dict.fromkeys(text for _, text in map(json.loads, told))))
+
+
+def _with_sweep_folder(words: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Name the folder of a sweep before Hydra does, so that a refused one can be cleared away."""
+    if not SWEEP & set(words):
+        return list(words), None
+    for word in words:
+        if word.startswith("hydra.sweep.dir="):
+            return list(words), Path(word.partition("=")[2].strip("'\""))
+    folder = time.strftime("runs/%Y-%m-%d/%H-%M-%S-sweep")
+    return [*words, f"hydra.sweep.dir={folder}"], Path(folder)
+
+
+def _tidy_sweep(folder: Path) -> None:
+    """Leave nothing of a sweep in which no job was finished."""
+    from marketnn.tracking.run import remove_if_empty
+
+    if folder.is_dir() and not any(folder.glob("*/metrics.json")):
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        remove_if_empty(folder)
 
 
 def _explain(error: Exception, words: Sequence[str]) -> str:
@@ -221,9 +274,10 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     chain = [error, error.__cause__ or error]
     for cause in chain:
         if isinstance(cause, OverrideParseException):
-            key, _, value = cause.override.partition("=")
-            quoted = "\"{}='{}'\"".format(key, value.strip("'\""))
-            return f"cannot read '{cause.override}': quote a value with spaces, brackets or commas: {quoted}"
+            return _quoting_advice(cause.override)
+        if "Ambiguous value" in str(cause):
+            word = next((word for word in words if "," in word), words[0])
+            return f"{_quoting_advice(word)}\nTo run each of several values, add -m."
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.parent_node is not None:
             existing = [f"{cause.full_key.rpartition('.')[0]}.{key}".lstrip(".") for key in cause.parent_node]  # type: ignore[union-attr]
             near = difflib.get_close_matches(str(cause.full_key), existing, n=1)
@@ -233,6 +287,15 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
             return str(cause).splitlines()[0]
     first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "\n".join([first, *rest[:1]])
+
+
+def _quoting_advice(word: str) -> str:
+    """Say how to write a word that Hydra's grammar does not take as it is."""
+    key, _, value = word.partition("=")
+    value = value.strip("'\"")
+    needs_care = set(value) & set("'$`\"\\!")
+    quoted = shlex.quote(f'{key}="{value}"') if needs_care else f"\"{key}='{value}'\""
+    return f"cannot read '{word}': quote a value with spaces, brackets, commas or accents: {quoted}"
 
 
 def _shortest(path: Path) -> Path:

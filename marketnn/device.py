@@ -32,8 +32,9 @@ def resolve(device: str | torch.device | None = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigurationError(f"'{device}' is not a device; use auto, cpu, cuda or cuda:0.") from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError(f"device '{device}' was asked for, but PyTorch sees no CUDA card; use device=cpu.")
+        torch.zeros((), device=resolved) + 1
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        raise ConfigurationError(f"device '{device}' is not to be had on this machine; use device=cpu.") from error
+    if resolved.type == "meta":
+        raise ConfigurationError("device 'meta' holds no numbers; use device=cpu.")
     return resolved

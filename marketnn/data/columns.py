@@ -11,8 +11,9 @@ from marketnn.data.schema import is_number
 from marketnn.errors import InputError, rows_text
 from marketnn.spelling import number_texts
 
-MISSING = frozenset({"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None"})
+MISSING = frozenset({"", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL"})
 NUMERIC_SHARE = 0.9
+EXACT = 2**53  # beyond it float64 skips whole numbers
 
 
 def type_columns(frame: pd.DataFrame, *, source: str, as_text: Collection[str] = ()) -> pd.DataFrame:
@@ -48,6 +49,8 @@ def _typed(values: pd.Series, as_text: bool, source: str) -> pd.Series:
     if as_text:
         return text
     number = pd.to_numeric(text, errors="coerce").astype(float)
+    if (number.abs() > EXACT).any() and (number.dropna() % 1 == 0).all():
+        return text  # more digits than a number keeps: a name, such as an account
     strange = present & number.isna()
     if strange.sum() > (1 - NUMERIC_SHARE) * present.sum():
         return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TextIO
 import pandas as pd
 
 from marketnn.data.files import existing_file
-from marketnn.data.table import Table, TableOptions, assemble
+from marketnn.data.table import Raw, Table, TableOptions, assemble
 from marketnn.errors import InputError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -39,12 +40,11 @@ class Config(TableOptions):
     encoding: str = "utf-8"
 
 
-def build(config: Config) -> Table:
-    """Read the file into a table.
+def read(config: Config) -> Raw:
+    """Read the file.
 
     Raises:
-        InputError: no file, a folder, empty, binary, another separator, ragged rows, duplicate or empty column names,
-            and everything that ``assemble`` refuses.
+        InputError: no file, a folder, empty, binary, another separator, ragged rows, duplicate or empty column names.
     """
     path = existing_file(config.path)
     separator = "\t" if config.separator in ("tab", "\\t") else config.separator
@@ -58,16 +58,32 @@ def build(config: Config) -> Table:
             raw = pd.read_csv(
                 stream, sep=separator, dtype=str, keep_default_na=False, na_filter=False, skipinitialspace=True
             )
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        where = f"byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else "the file"
         raise InputError(
-            f"{path.name}: byte {error.start:,} is not {config.encoding} text; "
-            "save the file as UTF-8, or pass data.encoding=cp1252."
+            f"{path.name}: {where} is not {config.encoding} text; save the file as UTF-8, or pass data.encoding=cp1252."
         ) from error
     except LookupError as error:
         raise InputError(f"data.encoding={config.encoding} is unknown; use utf-8, cp1252 or latin-1.") from error
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, gzip.BadGzipFile) as error:
+    except (
+        csv.Error,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        EOFError,
+        gzip.BadGzipFile,
+        zlib.error,
+    ) as error:
         raise InputError(f"{path.name}: cannot be read as CSV: {error}.") from error
-    return assemble(raw, config, source=path.name)
+    return Raw(raw, config, path.name)
+
+
+def build(config: Config) -> Table:
+    """Read the source into a table.
+
+    Raises:
+        InputError: as ``read`` and ``assemble``.
+    """
+    return assemble(read(config))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from marketnn.data.table import Table, TableOptions, assemble
+from marketnn.data.table import Raw, Table, TableOptions, assemble
 from marketnn.errors import ConfigurationError, InputError, unknown_name
 
 
@@ -78,7 +78,7 @@ class Config(TableOptions):
     missing: Literal["error", "drop", "median"] = "drop"
 
 
-def build(config: Config) -> Table:
+def read(config: Config) -> Raw:
     """Check and read the table.
 
     Raises:
@@ -115,4 +115,13 @@ def build(config: Config) -> Table:
         drop=config.drop or known.drop,
     )
     notes = (f"{known.package}::{known.item}: {known.about}.",)
-    return assemble(frame, options, source=f"{known.package}::{known.item}", notes=notes)
+    return Raw(frame, options, f"{known.package}::{known.item}", notes)
+
+
+def build(config: Config) -> Table:
+    """Read the source into a table.
+
+    Raises:
+        InputError: as ``read`` and ``assemble``.
+    """
+    return assemble(read(config))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from marketnn.data.files import existing_file
-from marketnn.data.table import Table, TableOptions, assemble
+from marketnn.data.table import Raw, Table, TableOptions, assemble
 from marketnn.errors import InputError
 
 
@@ -22,11 +22,11 @@ class Config(TableOptions):
     path: str
 
 
-def build(config: Config) -> Table:
-    """Read the file into a table.
+def read(config: Config) -> Raw:
+    """Read the file.
 
     Raises:
-        InputError: no file, not Parquet, the ``parquet`` extra is missing, and everything that ``assemble`` refuses.
+        InputError: no file, not Parquet, the ``parquet`` extra is missing.
     """
     path = existing_file(config.path)
     try:
@@ -38,4 +38,13 @@ def build(config: Config) -> Table:
     except Exception as error:  # pyarrow's errors share no base class but this one
         raise InputError(f"{path.name}: cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
     named = [name for name in raw.index.names if name is not None]
-    return assemble(raw.reset_index(named) if named else raw, config, source=path.name)
+    return Raw(raw.reset_index(named) if named else raw, config, path.name)
+
+
+def build(config: Config) -> Table:
+    """Read the source into a table.
+
+    Raises:
+        InputError: as ``read`` and ``assemble``.
+    """
+    return assemble(read(config))

@@ -16,6 +16,8 @@ IDENTIFIER_SHARE = (
 )
 MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
 
+_OTHER_NUMBER = re.compile(r"[-+]?\s*[$€£¥]?\s*\d[\d.,' ]*\s*[%$€£¥]?")
+_CODE_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid)$")
 _ID_NAME = re.compile(
     r"(^|[_\s.-])(id|ids|uuid|guid|phone|email|msisdn|rownames)$"
     r"|^(customer|client|user|member|household|account|session|order|invoice)_?(id|no|number|key)$"
@@ -32,6 +34,9 @@ class Role(StrEnum):
     CATEGORICAL = "categorical"
     LEAKAGE = "leakage"
     EXCLUDED = "excluded"
+
+
+_INFERRED = ("numbers", "text")
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
         n_distinct=n_distinct,
         n_missing=len(values) - len(present),
         example=_shown(present) if used else "",
-        problem=_problem(name, present, n_distinct, role) if used else None,
+        problem=_problem(name, present, n_distinct, role, reason) if used else None,
     )
 
 
@@ -154,26 +159,40 @@ def _infer_role(name: str, values: pd.Series, declared_categorical: bool) -> tup
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return Role.EXCLUDED, "a date: derive a number from it (days since ...) to use it"
     every_value_differs = len(values) > 1 and values.is_unique and not values.hasnans
-    if every_value_differs and _named_like_an_id(name) and not (is_number(values) and (values % 1 != 0).any()):
+    if every_value_differs and _ID_NAME.search(_snake(name)) and not (is_number(values) and (values % 1 != 0).any()):
         return Role.ID, "named like an id, every value different"
     return (Role.NUMERIC, "numbers") if is_number(values) else (Role.CATEGORICAL, "text")
 
 
-def _named_like_an_id(name: str) -> bool:
-    return bool(_ID_NAME.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _problem(name: str, present: pd.Series, n_distinct: int, role: Role) -> str | None:
+def _problem(name: str, present: pd.Series, n_distinct: int, role: Role, reason: str) -> str | None:
     if present.empty:
         return f"column '{name}' is empty in every row; pass data.drop=[{name}]."
     if role is Role.TARGET:
         return None
     if n_distinct == 1:
         return f"column '{name}' has the one value '{_shown(present)}' in every row; pass data.drop=[{name}]."
+    if (
+        role is Role.CATEGORICAL
+        and n_distinct > MIN_ROWS_TO_JUDGE
+        and present.astype(str).str.fullmatch(_OTHER_NUMBER).all()
+    ):
+        return (
+            f"column '{name}' holds numbers written in another way, such as '{_shown(present)}'; write them like 1234.5, "
+            f"or pass data.drop=[{name}]."
+        )
     if _names_rows(present, n_distinct, role):
         return (
             f"column '{name}' has {n_distinct:,} different values in {len(present):,} rows: it names rows and describes "
             f"nothing; pass data.id={name} or data.drop=[{name}]."
+        )
+    if reason in _INFERRED and n_distinct > 2 and _CODE_NAME.search(_snake(name)):
+        return (
+            f"column '{name}' is named like an id and its values repeat; pass data.id={name}, data.drop=[{name}], or "
+            f"data.categorical=[{name}] if it is a category."
         )
     if role is Role.CATEGORICAL and n_distinct > MAX_CATEGORIES:
         return (
@@ -184,10 +203,10 @@ def _problem(name: str, present: pd.Series, n_distinct: int, role: Role) -> str 
 
 
 def _names_rows(present: pd.Series, n_distinct: int, role: Role) -> bool:
-    """Whether a feature is an identifier in disguise: nearly all-distinct text, or integers that count the rows."""
+    """Whether a feature is an identifier in disguise: nearly all-distinct text, or whole numbers at equal steps, in any order."""
     if len(present) < MIN_ROWS_TO_JUDGE:
         return False
     if role is Role.CATEGORICAL:
         return n_distinct > IDENTIFIER_SHARE * len(present)
-    steps = np.diff(present.to_numpy(dtype=float))
-    return bool(np.all(steps == 1))
+    steps = np.diff(np.sort(present.to_numpy(dtype=float)))
+    return bool(steps[0] >= 1 and np.all(steps == steps[0]))

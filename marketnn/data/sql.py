@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from marketnn.data.table import Table, TableOptions, assemble
+from marketnn.data.table import Raw, Table, TableOptions, assemble
 from marketnn.errors import InputError
 from marketnn.redact import redact
 
@@ -35,8 +35,8 @@ class Config(TableOptions):
     query: str
 
 
-def build(config: Config) -> Table:
-    """Run the query in a read-only connection and read its rows into a table.
+def read(config: Config) -> Raw:
+    """Run the query in a read-only connection and read its rows.
 
     Raises:
         InputError: no driver, an unreachable database, a query that fails or is not one SELECT, and everything that
@@ -69,7 +69,16 @@ def build(config: Config) -> Table:
         original = getattr(error, "orig", None) or error  # SQLAlchemy's own text repeats the statement and a link
         first_line = redact(str(original).splitlines()[0]).rstrip(".")
         raise InputError(f"{shown}: the database answers: {first_line}; check data.url and data.query.") from None
-    return assemble(raw, config, source=shown)
+    return Raw(raw, config, shown)
+
+
+def build(config: Config) -> Table:
+    """Read the source into a table.
+
+    Raises:
+        InputError: as ``read`` and ``assemble``.
+    """
+    return assemble(read(config))
 
 
 def _read_only_engine(url: URL, shown: str) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +14,7 @@ from marketnn.data.schema import Role, Schema, infer_schema, refreshed
 from marketnn.errors import InputError, rows_text, unknown_name
 from marketnn.spelling import number_texts
 
-POSITIVE_WORDS = ("1", "yes", "true", "y", "t", "churn", "churned")
+_OPPOSITES = {"yes": "no", "y": "n", "true": "false", "t": "f", "1": "0"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,23 @@ class TableOptions:
     leakage: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     missing: Literal["error", "drop", "median"] = "error"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source read, before columns are typed.
+
+    Attributes:
+        frame: the columns as they came.
+        options: what the caller said of them.
+        source: the file, query or packaged table, for messages and reports.
+        notes: what a reader should know of the source, in sentences.
+    """
+
+    frame: pd.DataFrame
+    options: TableOptions
+    source: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,9 +126,10 @@ class Table:
         name = counts.idxmax()
         others = int((counts > 0).sum()) - 1
         more = f", and {others} more column{'s' if others > 1 else ''}" if others else ""
+        repair = "" if name == self.options.target else f", data.missing=median or data.drop=[{name}]"
         raise InputError(
             f"{self.source}: column '{name}' is missing in {rows_text(missing[name].to_numpy())}{more}; "
-            f"pass data.missing=drop, data.missing=median (features only) or data.drop=[{name}]."
+            f"pass data.missing=drop{repair}."
         )
 
     def binary_target(self) -> tuple[np.ndarray, str]:
@@ -146,41 +165,55 @@ class Table:
             raise InputError(f"{self.source}: no column is left to be a feature; see pipeline=inspect.")
 
 
-def assemble(raw: pd.DataFrame, options: TableOptions, *, source: str, notes: tuple[str, ...] = ()) -> Table:
+def assemble(raw: Raw, *, categories: Collection[str] = (), ids: Collection[str] = ()) -> Table:
     """Type the columns of a raw frame and give them roles.
 
+    Args:
+        raw: what a source read.
+        categories, ids: columns that are such where the frame has them (a saved model knows them).
+
     Raises:
-        InputError: duplicate names, no rows, a named column that is not there, text among numbers, infinite values.
+        InputError: duplicate names, no rows, a named column that is not there or has two roles, text among numbers, infinite
+            values.
     """
-    names = [str(name).strip() for name in raw.columns]
+    options, source = raw.options, raw.source
+    names = [str(name).strip() for name in raw.frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         places = ", ".join(str(place + 1) for place, name in enumerate(names) if name == twice[0])
         raise InputError(
             f"{source}: column name '{twice[0]}' stands {names.count(twice[0])} times (columns {places}); rename."
         )
-    if raw.empty:
+    if raw.frame.empty:
         raise InputError(f"{source}: there is a header and no rows.")
-    raw = raw.set_axis(names, axis="columns").reset_index(drop=True)
+    _check_names(options, names, source)
+    frame = raw.frame.set_axis(names, axis="columns").reset_index(drop=True)
+    ids = [*options.id, *(name for name in ids if name in names and name not in options.id)]
+    categories = [*options.categorical, *(name for name in categories if name in names)]
+    as_text = {*ids, *categories, *options.drop, *options.leakage}
+    typed = type_columns(frame, source=source, as_text=as_text)
+    schema = infer_schema(
+        typed, target=options.target, ids=ids, categorical=categories, leakage=options.leakage, drop=options.drop
+    )
+    # Numbers that turn out to name rows are shown as the source spells them.
+    found = schema.names(Role.ID)
+    typed[found] = type_columns(frame[found], source=source, as_text=found)
+    return Table(frame=typed, schema=schema, options=options, source=source, notes=raw.notes)
+
+
+def _check_names(options: TableOptions, names: list[str], source: str) -> None:
+    """Check that every column the caller names is there, and has one role."""
+    role_of: dict[str, str] = {}
     for key in ("target", "id", "drop", "leakage", "categorical"):
         value = getattr(options, key)
         for name in [value] if isinstance(value, str) else value or ():
             if name not in names:
                 raise InputError(f"{source}: {unknown_name(f'column in data.{key}', name, names)}")
-    as_text = {*options.id, *options.drop, *options.leakage, *options.categorical}
-    frame = type_columns(raw, source=source, as_text=as_text)
-    schema = infer_schema(
-        frame,
-        target=options.target,
-        ids=options.id,
-        categorical=options.categorical,
-        leakage=options.leakage,
-        drop=options.drop,
-    )
-    # Numbers that turn out to name rows are shown as the source spells them.
-    ids = schema.names(Role.ID)
-    frame[ids] = type_columns(raw[ids], source=source, as_text=ids)
-    return Table(frame=frame, schema=schema, options=options, source=source, notes=notes)
+            if name in role_of:
+                raise InputError(
+                    f"{source}: column '{name}' stands in data.{role_of[name]} and in data.{key}; choose one."
+                )
+            role_of[name] = key
 
 
 def class_names(values: pd.Series) -> pd.Series:
@@ -189,20 +222,30 @@ def class_names(values: pd.Series) -> pd.Series:
 
 
 def _positive_class(classes: list[str], given: str | bool | None, name: str, source: str) -> str:
+    shown = f"{source}: target '{name}' has '{classes[0]}' and '{classes[1]}'"
     if given is not None:
-        wanted = str(given).lower()
-        for value in classes:
-            if value.lower() == wanted:
-                return value
-        raise InputError(
-            f"{source}: data.positive={given} is no value of '{name}'; it has '{classes[0]}' and '{classes[1]}'."
-        )
-    found = [value for value in classes if value.lower() in POSITIVE_WORDS]
-    if len(found) == 1:
-        return found[0]
-    raise InputError(
-        f"{source}: target '{name}' has '{classes[0]}' and '{classes[1]}'; say which one counts as 1: data.positive={classes[1]}."
-    )
+        wanted = {"true", "yes", "1"} if given is True else {"false", "no", "0"} if given is False else {str(given)}
+        exact = [
+            value
+            for value in classes
+            if value in wanted or _as_number(value) in {_as_number(w) for w in wanted} - {None}
+        ]
+        found = exact or [value for value in classes if value.lower() in {w.lower() for w in wanted}]
+        if len(found) == 1:
+            return found[0]
+        raise InputError(f"{shown}; data.positive={given} is neither.")
+    lower = [value.lower() for value in classes]
+    for positive, negative in _OPPOSITES.items():
+        if sorted(lower) == sorted([positive, negative]):
+            return classes[lower.index(positive)]
+    raise InputError(f"{shown}; say which one counts as 1: data.positive={classes[1]}.")
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _listing(names: pd.Index, limit: int = 8) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from marketnn import registry
-from marketnn.data import Table
+from marketnn.data import Table, assemble
 from marketnn.device import resolve
 
 
@@ -31,9 +31,10 @@ class Parts:
     seed: int = 0
     model: str | None = None
 
-    def table(self, **settings: Any) -> Table:
-        """Read the table; ``settings`` go before those of the configuration."""
-        return registry.build("data", {**self.data, **settings})
+    def table(self, *, categories: Collection[str] = (), ids: Collection[str] = ()) -> Table:
+        """Read the table; ``categories`` and ``ids`` as in ``assemble``."""
+        module, config = registry.configure("data", self.data)
+        return assemble(module.read(config), categories=categories, ids=ids)
 
     def torch_device(self) -> torch.device:
         """Return the device to compute on."""

@@ -48,8 +48,9 @@ def run(config: Config, parts: Parts, out: Run) -> None:
         if saved.kind != KIND:
             raise InputError(f"model={parts.model} was made by pipeline={saved.kind}, which predict cannot use.")
         model = ChurnModel.from_saved(saved)
-        table = _table(parts, model)
-        frame, added = _complete(table.frame, model, config, table.source)
+        table = parts.table(categories=model.encoder.categories, ids=model.ids)
+        left_alone = table.schema.names(Role.EXCLUDED, Role.LEAKAGE)
+        frame, added = _complete(table.frame.drop(columns=left_alone), model, config, table.source)
         frame, left_out = _apply_missing(frame, model, table, added)
     with out.stage("scores"):
         scored, encoded = model.predict(frame, source=table.source, fill_missing=True)
@@ -78,15 +79,6 @@ def run(config: Config, parts: Parts, out: Run) -> None:
     _compare_with_outcome(frame, scored, model, table, out)
 
 
-def _table(parts: Parts, model: ChurnModel) -> Table:
-    """Read the customers, with the model's categories as categories even where they look like numbers."""
-    table = parts.table()
-    codes = {name for name in model.encoder.categories if name in table.schema.names(Role.NUMERIC)}
-    if not codes:
-        return table
-    return parts.table(categorical=[*table.options.categorical, *sorted(codes)])
-
-
 def _complete(frame: pd.DataFrame, model: ChurnModel, config: Config, source: str) -> tuple[pd.DataFrame, list[str]]:
     """Add the columns the model needs and the file lacks as missing values, if that is the policy."""
     needed = [*model.encoder.numeric, *model.encoder.categories]
@@ -107,6 +99,8 @@ def _apply_missing(frame: pd.DataFrame, model: ChurnModel, table: Table, added: 
         return frame, 0
     if table.options.missing == "error":
         table.refuse_missing(present)
+    if incomplete.all():
+        raise InputError(f"{table.source}: every row has a missing value; data.missing=median scores them.")
     return frame[~incomplete], int(incomplete.sum())
 
 
@@ -118,11 +112,11 @@ def _compare_with_outcome(frame: pd.DataFrame, scored: pd.DataFrame, model: Chur
     known = outcome.notna().to_numpy()
     names = class_names(outcome[known])
     y = (names == model.positive).to_numpy(dtype=int)
-    if len(np.unique(y)) < 2:
+    if set(names) != {model.positive, model.negative}:
         values = ", ".join(f"'{name}'" for name in sorted(names.unique())[:3])
         out.headline(
-            f"The file's '{model.target}' holds {values or 'nothing'} and the model predicts '{model.positive}' against the "
-            "rest, so scores and outcomes are not compared."
+            f"The file's '{model.target}' holds {values or 'nothing'} and the model tells '{model.positive}' from "
+            f"'{model.negative}', so scores and outcomes are not compared."
         )
         return
     probability = scored["probability"].to_numpy()[known]

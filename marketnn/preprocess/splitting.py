@@ -1,7 +1,8 @@
 """Training and test rows: stratified, and with identical customers on one side.
 
 A customer whose twin is in the training rows is no test of anything; in a table with many exact duplicates a random split
-flatters every model.
+flatters every model. Where so many rows are equal that too few distinct ones are left to split, the columns are too coarse
+for that: equal rows are then different customers, and every row is split on its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from sklearn.model_selection import train_test_split
 
 from marketnn.errors import InputError
 
+MIN_GROUPS = 5
+
 
 @dataclass(frozen=True)
 class Split:
@@ -22,11 +25,13 @@ class Split:
     Attributes:
         train, test: 0-based positions, ascending.
         n_duplicates: rows whose features equal an earlier row's.
+        together: whether these stay on that row's side.
     """
 
     train: np.ndarray
     test: np.ndarray
     n_duplicates: int
+    together: bool
 
 
 def stratified_split(features: pd.DataFrame, y: np.ndarray, *, test_share: float = 0.2, seed: int = 0) -> Split:
@@ -44,11 +49,14 @@ def stratified_split(features: pd.DataFrame, y: np.ndarray, *, test_share: float
     if not 0 < test_share < 1:
         raise InputError(f"test_share={test_share} must lie between 0 and 1, such as 0.2.")
     group = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().to_numpy()
+    n_duplicates = len(group) - len(np.unique(group))
+    together = _group_classes(group, y).min() >= MIN_GROUPS
+    if not together:
+        group = np.arange(len(group))
+        if _group_classes(group, y).min() < 2:
+            raise InputError(f"the target has {int(y.sum())} positive rows of {len(y)}: too few for a split.")
     # Twins may disagree about the outcome; a group then counts as what most of its rows are.
-    share = np.bincount(group, weights=y) / np.bincount(group)
-    group_class = (share >= 0.5).astype(int)
-    if np.bincount(group_class, minlength=2).min() < 2:
-        raise InputError(f"the target has {int(y.sum())} positive rows of {len(y)}: too few distinct ones for a split.")
+    group_class = (np.bincount(group, weights=y) / np.bincount(group) >= 0.5).astype(int)
     try:
         train_groups, _ = train_test_split(
             np.arange(len(group_class)), test_size=test_share, stratify=group_class, random_state=seed
@@ -58,6 +66,9 @@ def stratified_split(features: pd.DataFrame, y: np.ndarray, *, test_share: float
             f"{len(group_class)} distinct rows cannot be split with test_share={test_share}: {error}"
         ) from error
     in_train = np.isin(group, train_groups)
-    return Split(
-        train=np.flatnonzero(in_train), test=np.flatnonzero(~in_train), n_duplicates=len(group) - len(group_class)
-    )
+    return Split(np.flatnonzero(in_train), np.flatnonzero(~in_train), n_duplicates, together)
+
+
+def _group_classes(group: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Count the groups of either class (2,), a group being what most of its rows are."""
+    return np.bincount(np.bincount(group, weights=y) / np.bincount(group) >= 0.5, minlength=2)

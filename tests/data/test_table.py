@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketnn.data import Role, TableOptions, assemble
+from marketnn.data import Raw, Role, TableOptions, assemble
 from marketnn.errors import InputError
 
 
 def table(frame: pd.DataFrame, **options: object):
-    return assemble(frame, TableOptions(**options), source="test")
+    return assemble(Raw(frame, TableOptions(**options), "test"))
 
 
 def customers(n: int = 40) -> pd.DataFrame:

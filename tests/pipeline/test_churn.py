@@ -271,7 +271,7 @@ def test_predict_reads_codes_as_the_model_did(tmp_path: Path) -> None:
     coded.to_csv(path, index=False)
     _, metrics, said = score(run.folder, path, tmp_path / "coded")
     assert "auc" not in metrics
-    assert any("holds 'leaves', 'stays' and the model predicts '1'" in line for line in said)
+    assert any("holds 'leaves', 'stays' and the model tells '1' from '0'" in line for line in said)
 
 
 @pytest.mark.parametrize("damage", ["scaler", "coefficient_names", "portraits", "encoder"])

@@ -24,11 +24,14 @@ def test_twins_stay_together(n: int, levels: int, seed: int, share: float) -> No
         reject()
     split = stratified_split(features, y, test_share=share, seed=seed)
     assert sorted([*split.train, *split.test]) == list(range(n))
+    assert split.n_duplicates == features.duplicated().sum()
+    if not split.together:
+        assert features.drop_duplicates().shape[0] < 30
+        return
     twins = set(map(tuple, features.iloc[split.train].fillna("-").to_numpy())) & set(
         map(tuple, features.iloc[split.test].fillna("-").to_numpy())
     )
     assert not twins
-    assert split.n_duplicates == features.duplicated().sum()
 
 
 def test_distinct_rows_split_like_scikit_learn() -> None:
@@ -42,12 +45,23 @@ def test_distinct_rows_split_like_scikit_learn() -> None:
     assert (stratified_split(features, y, test_share=0.2, seed=2).test != split.test).any()
 
 
+def test_columns_too_coarse_for_twins_split_row_by_row() -> None:
+    rng = np.random.default_rng(0)
+    features = pd.DataFrame({"plan": rng.integers(3, size=400), "region": rng.integers(2, size=400)})
+    y = (rng.random(400) < 0.3).astype(int)
+    split = stratified_split(features, y, test_share=0.2, seed=0)
+    assert not split.together
+    assert split.n_duplicates == 394
+    assert len(split.test) == 80
+    assert abs(y[split.test].sum() - 0.2 * y.sum()) <= 1
+
+
 @pytest.mark.parametrize(
     ("y", "share", "message"),
     [
         ([0, 1] * 10, 0.0, "test_share=0.0 must lie between 0 and 1"),
         ([0, 1] * 10, 1.0, "must lie between"),
-        ([1] + [0] * 19, 0.2, "1 positive rows of 20: too few distinct ones"),
+        ([1] + [0] * 19, 0.2, "1 positive rows of 20: too few"),
         ([0, 1] * 10, 0.01, "cannot be split with test_share=0.01"),
     ],
 )

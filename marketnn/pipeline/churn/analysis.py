@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from marketnn import registry
+from marketnn.classify import SeparationError
 from marketnn.classify.drivers import Drivers, fit_drivers
 from marketnn.cluster import choose_n_clusters
 from marketnn.cluster.profile import profile_segments, telling_features
-from marketnn.data import Table
+from marketnn.data import Role, Table
+from marketnn.data.table import class_names
 from marketnn.errors import InputError
 from marketnn.pipeline.churn.model import ChurnModel, Portrait
 from marketnn.pipeline.parts import Parts
@@ -23,6 +25,7 @@ from marketnn.preprocess import Encoded, Encoder, Split, stratified_split
 from marketnn.preprocess.scaling import Scaler
 from marketnn.seed import child_seed
 
+CUSTOMERS_PER_PORTRAIT = 5
 FALLBACK_ACTION = "call and ask about {driver}"
 
 Stage = Callable[[str], AbstractContextManager[None]]
@@ -40,7 +43,8 @@ class Config:
         threshold: probabilities at or above it count as churn.
         target_precision: a precision whose threshold and recall are looked up (paper A, eq. 4.1: .9729).
         min_churners: fewer churned customers than this make no portraits.
-        candidates: numbers of portraits to compare, each at least 2.
+        candidates: numbers of portraits to compare, each at least 2; those that leave fewer than five churned customers per
+            portrait are passed over, and where none remains there is one portrait.
         n_portraits: fixes their number; ``None`` lets the criteria vote.
         actions: words of a feature's name, separated by ``|`` -> what to do when that feature drives a portrait.
     """
@@ -140,13 +144,22 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         encoder = Encoder.fit(features.iloc[split.train])
         encoded = encoder.transform(features, source=table.source)
     with stage("logistic analysis"):
-        drivers = fit_drivers(
-            encoded.frame.iloc[split.train],
-            y[split.train],
-            level=config.level,
-            correction=None if config.correction == "none" else config.correction,
-            fallback_features=config.fallback_features,
-        )
+        try:
+            drivers = fit_drivers(
+                encoded.frame.iloc[split.train],
+                y[split.train],
+                level=config.level,
+                correction=None if config.correction == "none" else config.correction,
+                fallback_features=config.fallback_features,
+            )
+        except SeparationError as error:
+            leaks = _original_features(list(error.columns), encoder)
+            raise InputError(
+                f"{table.source}: {str(error).splitlines()[0]}\nIf it is known only after the outcome, pass "
+                f"data.leakage=[{','.join(leaks)}]; otherwise data.drop=[{','.join(leaks)}]."
+            ) from error
+        except InputError as error:
+            raise InputError(f"{table.source}: {error}") from error
     with stage("portraits"):
         churned = y == 1
         used = _original_features(drivers.kept, encoder)
@@ -156,6 +169,8 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         model = ChurnModel(
             target=str(table.options.target),
             positive=positive,
+            negative=next(name for name in class_names(table.frame[table.options.target]) if name != positive),
+            ids=tuple(table.schema.names(Role.ID)),
             encoder=encoder,
             coefficients=drivers.result.table["coef"].to_dict(),
             threshold=config.threshold,
@@ -198,8 +213,9 @@ def _make_portraits(features: pd.DataFrame, encoded: pd.DataFrame, config: Confi
     seed, device = child_seed(parts.seed, "portraits"), parts.torch_device()
     algorithm = registry.build("cluster", parts.cluster)
     n_distinct = len(np.unique(scaled, axis=0))
-    candidates = [k for k in config.candidates if k < n_distinct] if config.n_portraits is None else []
-    if candidates:
+    # A portrait of a handful of customers is an anecdote.
+    candidates = [k for k in config.candidates if k < n_distinct and k * CUSTOMERS_PER_PORTRAIT <= len(scaled)]
+    if config.n_portraits is None and candidates:
         criteria = choose_n_clusters(scaled, candidates, estimator=algorithm, device=device, random_state=seed)
         k = criteria.attrs["chosen"]
     else:

@@ -41,7 +41,8 @@ class ChurnModel:
     """Probability of churn from a logistic model, and the portrait of the churned customers nearest to a customer.
 
     Attributes:
-        target, positive: the column and the value that were predicted.
+        target, positive, negative: the column that was predicted, the value that counts as churn, and the other one.
+        ids: columns that name customers.
         encoder: from columns to numbers.
         coefficients: of the logistic model, ``const`` among them, by encoded column.
         threshold: probabilities at or above it count as churn.
@@ -53,6 +54,8 @@ class ChurnModel:
 
     target: str
     positive: str
+    negative: str
+    ids: tuple[str, ...]
     encoder: Encoder
     coefficients: Mapping[str, float]
     threshold: float
@@ -102,6 +105,8 @@ class ChurnModel:
         settings = {
             "target": self.target,
             "positive": self.positive,
+            "negative": self.negative,
+            "ids": list(self.ids),
             "encoder": self.encoder.to_dict(),
             "coefficient_names": names,
             "threshold": self.threshold,
@@ -126,6 +131,8 @@ class ChurnModel:
             model = cls(
                 target=str(settings["target"]),
                 positive=str(settings["positive"]),
+                negative=str(settings["negative"]),
+                ids=tuple(map(str, settings["ids"])),
                 encoder=Encoder.from_dict(settings["encoder"]),
                 coefficients=dict(zip(settings["coefficient_names"], arrays["coefficients"].tolist(), strict=True)),
                 threshold=float(settings["threshold"]),

@@ -29,11 +29,15 @@ def record(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
 
 def _customers(analysis: ChurnAnalysis, out: Run) -> None:
     table, y, split = analysis.table, analysis.y, analysis.split
+    repeats = (
+        f"the {split.n_duplicates:,} rows that repeat another row's features stay on that row's side."
+        if split.together
+        else f"{split.n_duplicates:,} rows repeat another row's features, so many that each is split on its own."
+    )
     out.section(
         "Customers",
         f"{len(y):,} customers of {table.source}; {y.sum():,} ({y.mean():.1%}) have {table.options.target} = "
-        f"{analysis.model.positive}. {len(split.train):,} rows train the model and {len(split.test):,} test it; the "
-        f"{split.n_duplicates:,} rows that repeat another row's features stay on that row's side.",
+        f"{analysis.model.positive}. {len(split.train):,} rows train the model and {len(split.test):,} test it; {repeats}",
     )
     for note in (*table.notes, *analysis.encoded.notes):
         out.text(note)

@@ -206,7 +206,7 @@ def _relocate_empty(rows: Rows, before_rkd: Tensor, result: Round) -> Round:
 
     That row leaves its own cluster, whose mean is corrected. Rare, so it works start by start.
     """
-    centres_rkd, mass_rk = result.centres_rkd.clone(), result.mass_rk.clone()
+    centres_rkd, mass_rk, sse_r = result.centres_rkd.clone(), result.mass_rk.clone(), result.sse_r.clone()
     for start in range(len(centres_rkd)):
         empty = torch.nonzero(mass_rk[start] <= 0)[:, 0]
         if len(empty) == 0:
@@ -223,5 +223,7 @@ def _relocate_empty(rows: Rows, before_rkd: Tensor, result: Round) -> Round:
             centres_rkd[start, donor] = (total / left).to(centres_rkd.dtype)
             centres_rkd[start, cluster] = rows.x_nd[row]
             mass_rk[start, donor], mass_rk[start, cluster] = left, weight
+            label_n[row] = cluster
+        sse_r[start] = squared_distances(rows.x_nd, centres_rkd[start], label_n) @ rows.weight_n.double()
     shift_r = (centres_rkd - before_rkd).square().sum((1, 2), dtype=torch.float64)
-    return replace(result, centres_rkd=centres_rkd, mass_rk=mass_rk, shift_r=shift_r)
+    return replace(result, centres_rkd=centres_rkd, mass_rk=mass_rk, sse_r=sse_r, shift_r=shift_r)

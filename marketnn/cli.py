@@ -217,7 +217,7 @@ def _run_hydra(words: Sequence[str]) -> None:
             from marketnn.tracking.run import remove_if_empty
 
             remove_if_empty(folder)
-            refused = isinstance(error, (InputError, OmegaConfBaseException))
+            refused = isinstance(error, (InputError, OmegaConfBaseException, OSError))
             text = _explain(error, words) if isinstance(error, OmegaConfBaseException) else str(error)
             with failures.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps([refused, redact(text if refused else traceback.format_exc())]) + "\n")

@@ -1,4 +1,4 @@
-"""Numbers as people write them: the one place that turns a number column into text."""
+"""Numbers as people write them."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def number_texts(values: pd.Series) -> pd.Series:
     return values.astype(object).map(
         lambda number: str(int(number)) if float(number).is_integer() else repr(float(number)), na_action="ignore"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: ``1 row``, ``1,200 rows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -14,7 +14,8 @@ def profile_segments(features: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame
     """Compare every segment's mean of each feature with the mean of all rows.
 
     Args:
-        features: (n, d) numbers and text; a text column is compared value by value, as shares.
+        features: (n, d) numbers and text; a text column is compared value by value, as shares. A missing number counts as
+            average, a missing text as none of the values.
         labels: (n,) the segment of each row.
 
     Returns:
@@ -65,7 +66,7 @@ def _indicator_columns(features: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame
     for name in features.columns:
         values = features[name]
         if pd.api.types.is_numeric_dtype(values.dtype):
-            columns.append(values.to_numpy(dtype=float))
+            columns.append(values.fillna(values.mean()).to_numpy(dtype=float))
             keys.append((name, ""))
         else:
             for value in sorted(values.dropna().unique()):

@@ -14,6 +14,7 @@ from marketnn.data.table import class_names
 from marketnn.errors import InputError
 from marketnn.pipeline.churn.model import KIND, ChurnModel
 from marketnn.pipeline.parts import Parts
+from marketnn.spelling import counted
 from marketnn.tracking import Run, load_model
 
 N_STAGES = 2
@@ -59,13 +60,13 @@ def run(config: Config, parts: Parts, out: Run) -> None:
         predictions = pd.concat([rows, ids, scored], axis=1)
     n_churn = int((scored["churn"] == "yes").sum())
     out.headline(
-        f"{len(frame):,} customers of {table.source} scored; {n_churn:,} reach the threshold of {model.threshold:g}."
+        f"{counted(len(frame), 'customer')} of {table.source} scored; {n_churn:,} reach the threshold of {model.threshold:g}."
     )
     out.section("Scores", "tables/predictions.csv has one row per customer, in the file's order.")
     if added:
         out.headline(f"Columns that are not in the file: {', '.join(added)}.")
     if left_out:
-        out.headline(f"{left_out:,} rows with a missing value were left out; data.missing=median scores them.")
+        out.headline(f"{counted(left_out, 'row')} with a missing value left out; data.missing=median scores them.")
     for note in encoded.notes:
         out.headline(note)
     out.table("predictions", predictions, "Scores", show=False)

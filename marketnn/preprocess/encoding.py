@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from marketnn.errors import InputError, rows_text
-from marketnn.spelling import number_texts
+from marketnn.spelling import counted, number_texts
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Encoded:
     def notes(self) -> list[str]:
         """What a reader should know of it, in sentences."""
         unknown = [
-            f"{count:,} rows have a value of '{name}' that the training rows have not; it counts as the commonest one."
+            f"{counted(count, 'row')} with a value of '{name}' that no training row has: it counts as the commonest one."
             for name, count in self.unknown.items()
         ]
         filled = [
-            f"{count:,} missing values of '{name}' were filled with the training rows' usual value."
+            f"{counted(count, 'missing value')} of '{name}' filled with the training rows' usual value."
             for name, count in self.filled.items()
         ]
         return [*unknown, *filled]

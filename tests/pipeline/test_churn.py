@@ -209,7 +209,7 @@ def test_predict_states_its_policies(run_folder: Path, new_customers: Path, tmp_
     scored, metrics, said = score(run_folder, new_customers, tmp_path / "b", missing="median")
     assert len(scored) == 200
     assert metrics["n_unknown"] == 1
-    assert any("1 rows have a value of 'contract' that the training rows have not" in line for line in said)
+    assert any("1 row with a value of 'contract' that no training row has" in line for line in said)
     scored, metrics, said = score(run_folder, new_customers, tmp_path / "c", missing="drop")
     assert 6 not in scored["row"].tolist()
     assert metrics["n_left_out"] == 1
@@ -221,7 +221,7 @@ def test_predict_states_its_policies(run_folder: Path, new_customers: Path, tmp_
     scored, _, said = score(run_folder, new_customers, tmp_path / "e", missing_columns="fill")
     assert len(scored) == 200
     assert "Columns that are not in the file: tenure, contract." in said
-    assert "200 missing values of 'tenure' were filled with the training rows' usual value." in said
+    assert "200 missing values of 'tenure' filled with the training rows' usual value." in said
 
 
 def test_no_significant_feature_falls_back_and_says_so(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_filled_values_are_said(telco: Table, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", title="churn")
     churn.run(CONFIG, Parts(**{**vars(PARTS), "data": data}), run)
     run.finish()
-    assert "7 missing values of &#39;monthly_charges&#39; were filled" in (run.folder / "report.html").read_text()
+    assert "7 missing values of &#39;monthly_charges&#39; filled" in (run.folder / "report.html").read_text()
 
 
 def test_predict_reads_codes_as_the_model_did(tmp_path: Path) -> None:

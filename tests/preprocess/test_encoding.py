@@ -72,6 +72,6 @@ def test_columns_that_cannot_be_encoded() -> None:
 def test_notes_say_what_happened() -> None:
     new = pd.DataFrame({"age": [np.nan, 20.0], "plan": ["z", "a"]})
     assert Encoder.fit(TRAIN).transform(new).notes == [
-        "1 rows have a value of 'plan' that the training rows have not; it counts as the commonest one.",
-        "1 missing values of 'age' were filled with the training rows' usual value.",
+        "1 row with a value of 'plan' that no training row has: it counts as the commonest one.",
+        "1 missing value of 'age' filled with the training rows' usual value.",
     ]

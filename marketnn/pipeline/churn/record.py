@@ -15,6 +15,7 @@ from marketnn.classify import (
 )
 from marketnn.pipeline.churn.analysis import ChurnAnalysis, Config
 from marketnn.report import figures
+from marketnn.spelling import counted
 from marketnn.tracking import Run
 
 
@@ -90,10 +91,11 @@ def _why(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
         n_significant=drivers.n_significant,
     )
     strongest = effects["effect"].abs().loc[drivers.kept].idxmax()
+    verb = "is" if drivers.n_significant == 1 else "are"
+    factor = np.exp(effects.loc[strongest, "effect"])
     out.headline(
-        f"{drivers.n_significant} features are significant on {len(split.train):,} training "
-        f"customers; the strongest effect is {strongest} (odds times {np.exp(effects.loc[strongest, 'effect']):.2f} per "
-        "standard deviation)."
+        f"{counted(drivers.n_significant, 'feature')} {verb} significant on {len(split.train):,} training customers; the "
+        f"strongest effect is {strongest} (odds times {factor:.2f} per standard deviation)."
     )
 
 
@@ -154,10 +156,10 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
     criteria, k = portraits.criteria, len(model.portraits)
     out.section(
         "Kinds of leavers",
-        f"K-means on {len(model.portrait_columns)} features of the {len(portraits.labels):,} churned customers makes {k} "
-        f"portraits; total error {portraits.total_error:.4f} (paper A, eq. 2.9). A portrait's driver is the feature that raises "
-        "its log odds of leaving most over those of customers who stay; its action follows from the driver's name "
-        "(pipeline.actions).",
+        f"K-means on {len(model.portrait_columns)} features of the {len(portraits.labels):,} churned customers makes "
+        f"{counted(k, 'portrait')}; total error {portraits.total_error:.4f} (paper A, eq. 2.9). A portrait's driver is the "
+        "feature that raises its log odds of leaving most over those of customers who stay; its action follows from the "
+        "driver's name (pipeline.actions).",
     )
     if len(criteria):
         choices, chosen = criteria.attrs["choices"], criteria.attrs["chosen"]
@@ -212,8 +214,11 @@ def _whom_to_call(analysis: ChurnAnalysis, out: Run) -> None:
         "Portraits by the customers already lost and those that can be kept.",
     )
     out.metric(n_likely=int(likely.sum()))
+    alike = len(np.unique(analysis.portrait[likely]))
     out.headline(
-        f"{likely.sum():,} customers still here are likely to churn; they fall into {len(model.portraits)} portraits."
+        f"{counted(int(likely.sum()), 'customer')} still here are likely to churn; they fall into {counted(alike, 'portrait')}."
+        if likely.any()
+        else f"No customer still here reaches the threshold of {model.threshold:g}."
     )
 
 

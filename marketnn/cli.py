@@ -5,7 +5,6 @@ Nothing heavy is imported before it is needed, so ``marketnn --help`` answers at
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -172,7 +171,7 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
         cluster=settings["cluster"],
         device=device.name,
         seed=seed,
-        model=settings["model"],
+        model=registry.cast(settings["model"], str | None, "model"),
     )
     name = settings["pipeline"]["name"]
     facts = {"command": redact(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
@@ -261,7 +260,7 @@ def _tidy_sweep(folder: Path) -> None:
     """Leave nothing of a sweep in which no job was finished."""
     from marketnn.tracking.run import remove_if_empty
 
-    if folder.is_dir() and not any(folder.glob("*/metrics.json")):
+    if folder.is_dir() and not any(folder.rglob("metrics.json")):
         (folder / "multirun.yaml").unlink(missing_ok=True)
         remove_if_empty(folder)
 
@@ -270,6 +269,8 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     """Say in one to three lines what Hydra says in many."""
     from hydra.errors import OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError
+
+    from marketnn.errors import unknown_name
 
     chain = [error, error.__cause__ or error]
     for cause in chain:
@@ -280,9 +281,7 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
             return f"{_quoting_advice(word)}\nTo run each of several values, add -m."
         if isinstance(cause, (ConfigAttributeError, ConfigKeyError)) and cause.parent_node is not None:
             existing = [f"{cause.full_key.rpartition('.')[0]}.{key}".lstrip(".") for key in cause.parent_node]  # type: ignore[union-attr]
-            near = difflib.get_close_matches(str(cause.full_key), existing, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            return f"unknown key '{cause.full_key}'.{hint}\nThere are: {', '.join(sorted(existing))}."
+            return str(unknown_name("key", cause.full_key, existing))
         if isinstance(cause, InterpolationResolutionError):
             return str(cause).splitlines()[0]
     first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()]

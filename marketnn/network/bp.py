@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -112,22 +112,6 @@ class BPNetwork(nn.Module):
         return f"{self.layer_sizes}, hidden={self.hidden}, output={self.output}, members={self.members}"
 
 
-class NetworkFactory(Protocol):
-    """What ``build`` returns: a network for the data's numbers of inputs and outputs."""
-
-    def __call__(
-        self,
-        n_in: int,
-        n_out: int,
-        *,
-        members: int | None = None,
-        seed: int = 0,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> BPNetwork:
-        """Make the network."""
-
-
 @dataclass(frozen=True)
 class Config:
     """The BP network but for its numbers of inputs and outputs, which come from the data.
@@ -145,27 +129,19 @@ class Config:
     init: Literal["nguyen_widrow", "glorot"] = "nguyen_widrow"
 
 
-def build(config: Config) -> NetworkFactory:
-    """Return the function that makes such a network for given numbers of inputs and outputs."""
+def build(config: Config) -> Callable[..., BPNetwork]:
+    """Return ``network(n_in, n_out, **options)``, which makes such a network for the data's numbers of inputs and outputs.
 
-    def network(
-        n_in: int,
-        n_out: int,
-        *,
-        members: int | None = None,
-        seed: int = 0,
-        dtype: torch.dtype = torch.float64,
-        device: torch.device | str | None = None,
-    ) -> BPNetwork:
+    ``options`` are ``members``, ``seed``, ``dtype`` and ``device`` of ``BPNetwork``.
+    """
+
+    def network(n_in: int, n_out: int, **options: Any) -> BPNetwork:
         return BPNetwork(
             (n_in, *config.hidden_sizes, n_out),
             hidden=config.hidden,
             output=config.output,
-            members=members,
             init=config.init,
-            seed=seed,
-            dtype=dtype,
-            device=device,
+            **options,
         )
 
     return network

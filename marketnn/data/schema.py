@@ -16,7 +16,7 @@ IDENTIFIER_SHARE = (
 )
 MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
 
-_OTHER_NUMBER = re.compile(r"[-+]?\s*[$€£¥]?\s*\d[\d.,' ]*\s*[%$€£¥]?")
+_OTHER_NUMBER = re.compile(r"(?!\d+$)[-+]?\s*[$€£¥]?\s*\d[\d.,' ]*\s*[%$€£¥]?")
 _CODE_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid)$")
 _ID_NAME = re.compile(
     r"(^|[_\s.-])(id|ids|uuid|guid|phone|email|msisdn|rownames)$"
@@ -175,11 +175,7 @@ def _problem(name: str, present: pd.Series, n_distinct: int, role: Role, reason:
         return None
     if n_distinct == 1:
         return f"column '{name}' has the one value '{_shown(present)}' in every row; pass data.drop=[{name}]."
-    if (
-        role is Role.CATEGORICAL
-        and n_distinct > MIN_ROWS_TO_JUDGE
-        and present.astype(str).str.fullmatch(_OTHER_NUMBER).all()
-    ):
+    if reason == "text" and n_distinct > MIN_ROWS_TO_JUDGE and present.astype(str).str.fullmatch(_OTHER_NUMBER).all():
         return (
             f"column '{name}' holds numbers written in another way, such as '{_shown(present)}'; write them like 1234.5, "
             f"or pass data.drop=[{name}]."

@@ -194,6 +194,7 @@ def test_packaged_tables_are_the_real_ones(name: str, n_rows: int, n_positive: i
     assert len(table.frame) == n_rows
     assert "rownames" not in table.frame
     assert table.binary_target()[0].sum() == n_positive
+    assert len(table.ready().schema.features) >= 15
 
 
 def test_a_packaged_file_that_changed_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,39 @@ def test_an_id_declared_a_feature_is_refused() -> None:
         table(customers(), target="churn", categorical=("CustomerID",)).ready()
 
 
+def test_an_id_that_repeats_is_refused_unless_declared() -> None:
+    frame = customers().assign(household_id=[i // 3 for i in range(40)])
+    with pytest.raises(InputError, match=r"'household_id' is named like an id and its values repeat; pass data\.id="):
+        table(frame, target="churn").ready()
+    assert "household_id" in table(frame, target="churn", categorical=("household_id",)).ready().schema.features
+
+
+@pytest.mark.parametrize("written", ["{},5", "${}", "1,{}00.0", "{} %"])
+def test_numbers_written_in_another_way_are_named(written: str) -> None:
+    frame = customers().assign(price=[written.format(100 + i) for i in range(40)])
+    with pytest.raises(InputError, match=r"'price' holds numbers written in another way, such as"):
+        table(frame, target="churn").ready()
+
+
+def test_one_role_per_column() -> None:
+    with pytest.raises(InputError, match=r"'churn' stands in data\.target and in data\.drop; choose one"):
+        table(customers(), target="churn", drop=("churn",))
+
+
+def test_long_numbers_in_text_are_names() -> None:
+    frame = customers().assign(account=[f"99071992547409{i:02}" for i in range(40)])
+    assert table(frame, target="churn", id=("account",)).frame["account"][1] == "9907199254740901"
+    with pytest.raises(InputError, match=r"'account' has 40 different values in 40 rows: it names rows"):
+        table(frame, target="churn").ready()
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_shuffled_row_counters_are_refused(step: int) -> None:
+    frame = customers().assign(line=step * np.random.default_rng(0).permutation(40) + 13)
+    with pytest.raises(InputError, match=r"'line' has 40 different values"):
+        table(frame, target="churn").ready()
+
+
 def test_a_row_counter_is_refused() -> None:
     frame = customers().assign(line=range(40))
     with pytest.raises(InputError, match=r"'line' has 40 different values.*names rows"):
@@ -143,7 +176,7 @@ def test_the_median_policy_leaves_features_to_the_encoder_but_not_the_target() -
         (["0", "1"], "0", "0"),
     ],
 )
-def test_the_positive_class(values: list[str], positive: str | None, ones: str) -> None:
+def test_the_positive_class(values: list[str], positive: str | bool | None, ones: str) -> None:
     frame = customers().assign(churn=values * 20)
     y, name = table(frame, target="churn", positive=positive).binary_target()
     assert name == ones
@@ -156,6 +189,7 @@ def test_the_positive_class(values: list[str], positive: str | None, ones: str) 
         (["yes"] * 40, "has one class"),
         (["a", "b", "c", "a"] * 10, "has 3 classes"),
         (["left", "stays"] * 20, r"data\.positive="),
+        (["1", "2"] * 20, r"data\.positive="),
     ],
 )
 def test_unusable_targets(values: list[str], message: str) -> None:

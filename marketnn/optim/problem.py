@@ -27,9 +27,16 @@ def member_count(module: nn.Module) -> int | None:
 
 
 def flat_parameters(module: nn.Module) -> Tensor:
-    """Copy a module's parameters, in the order of ``module.parameters()``, into one vector (P,), or (R, P)."""
+    """Copy a module's parameters, in the order of ``module.parameters()``, into one vector (P,), or (R, P).
+
+    Raises:
+        InputError: it has none.
+    """
     lead = 0 if member_count(module) is None else 1
-    return torch.cat([parameter.detach().flatten(lead) for parameter in module.parameters()], dim=-1)
+    pieces = [parameter.detach().flatten(lead) for parameter in module.parameters()]
+    if not pieces:
+        raise InputError(f"{type(module).__name__} has no parameters to train.")
+    return torch.cat(pieces, dim=-1)
 
 
 def load_parameters(module: nn.Module, w: Tensor) -> None:
@@ -103,6 +110,9 @@ def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | No
         InputError: no parameters, no rows, different numbers of rows, ``y`` not (n, m), a dtype or device other than
             the parameters'.
     """
+    for name, data in (("x", x), ("y", y)):
+        if not isinstance(data, Tensor):
+            raise InputError(f"{name} is a {type(data).__name__}; pass a tensor, such as torch.as_tensor({name}).")
     first = next(module.parameters(), None)
     if first is None:
         raise InputError(f"{type(module).__name__} has no parameters to train.")

@@ -110,6 +110,7 @@ def train(
     """
     if max_epochs < 1 or max_fail < 1:
         raise InputError(f"max_epochs={max_epochs} and max_fail={max_fail} must be at least 1.")
+    kept = flat_parameters(module)
     factory = registry.build("optimizer", {"name": optimizer}) if isinstance(optimizer, str) else optimizer
     stepper = factory(module)
     validation_loss = None if validation is None else _validation_loss(module, *validation)
@@ -118,7 +119,6 @@ def train(
     if validation_loss is not None:
         for rule, first_loss in zip(rules, validation_loss().reshape(-1).tolist(), strict=True):
             rule.best_validation = first_loss
-    kept = flat_parameters(module)
     history: dict[str, list[Any]] = {}
     start = time.perf_counter()
     for epoch in range(1, max_epochs + 1):

@@ -329,3 +329,12 @@ def test_numbers_out_of_range_are_refused(settings, message):
 def test_lbfgs_refuses_members():
     with pytest.raises(InputError, match="lbfgs cannot train members together"):
         train(BPNetwork([2, 4, 1], members=2), *noisy(), optimizer="lbfgs")
+
+
+@pytest.mark.parametrize("optimizer", ["lm", "gd", "adam"])
+def test_modules_and_data_of_the_wrong_kind_are_named(optimizer: str) -> None:
+    x = torch.rand(5, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match="Identity has no parameters to train"):
+        train(torch.nn.Identity(), x, x, optimizer=optimizer)
+    with pytest.raises(InputError, match="y is a ndarray; pass a tensor"):
+        train(BPNetwork([2, 2]), x, x.numpy(), optimizer=optimizer)

@@ -88,9 +88,8 @@ def build(config: Config) -> Table:
 
 @contextmanager
 def _open(path: Path, encoding: str) -> Iterator[TextIO]:
-    encoding = (
-        "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
-    )  # spreadsheets begin UTF-8 with a mark
+    if encoding.lower() in ("utf-8", "utf8"):
+        encoding = "utf-8-sig"  # spreadsheets begin UTF-8 with a mark
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding=encoding, newline="") as stream:
         yield stream

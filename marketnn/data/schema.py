@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 MAX_CATEGORIES = 100
-IDENTIFIER_SHARE = (
-    0.9  # a text column with more distinct values per row than this names rows rather than describing them
-)
+# A text column with more distinct values per row than this names rows rather than describing them.
+IDENTIFIER_SHARE = 0.9
 MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
 
+_INFERRED = ("numbers", "text")  # reasons that rest on the values alone
 _OTHER_NUMBER = re.compile(r"(?!\d+$)[-+]?\s*[$€£¥]?\s*\d[\d.,' ]*\s*[%$€£¥]?")
 _CODE_NAME = re.compile(r"(^|[_\s.-])(id|uuid|guid)$")
 _ID_NAME = re.compile(
@@ -34,9 +34,6 @@ class Role(StrEnum):
     CATEGORICAL = "categorical"
     LEAKAGE = "leakage"
     EXCLUDED = "excluded"
-
-
-_INFERRED = ("numbers", "text")
 
 
 @dataclass(frozen=True)

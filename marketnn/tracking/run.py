@@ -146,7 +146,7 @@ class Run:
         save_model(self._partial / "model", model)
 
     def finish(self) -> None:
-        """Write metrics, timings, versions and the report, and put everything in its place."""
+        """Write metrics, timings, versions and the report, and put everything in its place: a folder with a report is done."""
         write_json(self._partial / "metrics.json", dict(sorted(self.metrics.items())))
         write_json(self._partial / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
         versions = installed_versions()
@@ -156,7 +156,9 @@ class Run:
         self._close()
         for entry in _earlier_run(self.folder):
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        for entry in self._partial.iterdir():
+        for entry in sorted(
+            self._partial.iterdir(), key=lambda entry: entry.name == "report.html"
+        ):  # the report comes last
             os.replace(entry, self.folder / entry.name)
         self._partial.rmdir()
 

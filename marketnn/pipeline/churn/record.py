@@ -75,14 +75,15 @@ def _why(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
         out.table("left_out", left_out, "Columns without a coefficient of their own")
     table = result.table.rename_axis("variable")
     out.table("coefficients", table, "Coefficients, in units of the columns", index=True)
-    spread = _spread(analysis)
+    coefficients = table.drop("const")
+    spread = analysis.encoded.frame.iloc[split.train].std(ddof=0)[coefficients.index]
     effects = pd.DataFrame(
         {
-            "effect": table["coef"] * spread,
-            "low": table["ci_low"] * spread,
-            "high": table["ci_high"] * spread,
+            "effect": coefficients["coef"] * spread,
+            "low": coefficients["ci_low"] * spread,
+            "high": coefficients["ci_high"] * spread,
         }
-    ).drop("const")
+    )
     out.figure("effects", figures.effects_figure(effects), "Red raises the odds of leaving, green lowers them.")
     out.metric(
         log_likelihood=result.log_likelihood,
@@ -242,10 +243,3 @@ def segments(analysis: ChurnAnalysis) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _spread(analysis: ChurnAnalysis) -> pd.Series:
-    """Standard deviation of each encoded column on the training rows; 1 for the intercept."""
-    features = analysis.table.features.iloc[analysis.split.train]
-    spread = analysis.model.encoder.transform(features).frame.std(ddof=0)
-    return pd.concat([pd.Series({"const": 1.0}), spread])[analysis.drivers.result.table.index]

@@ -62,7 +62,7 @@ def precision_row(claims: Claims, experiment: str, run: RunFolder) -> Row:
         "a threshold reaches the precision": int(precision >= wanted),
         "precision reached": precision,
         "precision looked for": run.config["pipeline"]["target_precision"],
-        "precision at the run's threshold": metrics["precision"],
+        "TP / (TP + FP) on the run's counts": metrics["precision"],
         "recall where reached": recall,
         "threshold where reached": threshold,
         "customers named where reached": int(named),
@@ -72,12 +72,12 @@ def precision_row(claims: Claims, experiment: str, run: RunFolder) -> Row:
     published = {
         "a threshold reaches the precision": 1,
         "precision looked for": wanted,
-        "precision at the run's threshold": formula,
+        "TP / (TP + FP) on the run's counts": formula,
     }
     tolerance = {
         "a threshold reaches the precision": 0.0,
         "precision looked for": 0.0,
-        "precision at the run's threshold": FORMULA_TOLERANCE,
+        "TP / (TP + FP) on the run's counts": FORMULA_TOLERANCE,
     }
     reason = (
         f"{claims.finding('A', 'Equation 4.1')} Here the threshold {threshold:.3f} names {named:.0f} of {metrics['n_test']:,} "

@@ -5,6 +5,7 @@ Shapes: n rows, m outputs, P parameters of one network, R members; reports are (
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from marketnn.optim.problem import (
     member_count,
     not_finite,
 )
+from marketnn.optim.state import optimizer_tensors, restore_optimizer
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,19 @@ class FirstOrder:
         self.optimizer = optimizer
 
     def step(
-        self, x: Tensor, y: Tensor, weight: Tensor | None = None, *, active: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None = None,
+        *,
+        active: Tensor | Sequence[bool] | None = None,
     ) -> GradientReport:
         """Move the module's parameters by one step of the optimiser.
 
         Args:
             x: (n, d), or with members also (R, n, d).
             y: (n, m), or with members also (R, n, m).
-            weight: (n,), not negative, multiplies the squared residuals.
+            weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
             active: (R,) bool, the members to step; the others keep their parameters.
 
         Raises:
@@ -86,9 +93,19 @@ class FirstOrder:
         loss, gradient_norm = evaluations[0]
         with torch.no_grad():
             new_loss = mean_squared_error(problem)
-        accepted = new_loss.isfinite() if active is None else new_loss.isfinite() & active
+        accepted = new_loss.isfinite()
+        if active is not None:
+            accepted &= torch.as_tensor(active).to(accepted.device)
         load_parameters(self.module, torch.where(accepted.unsqueeze(-1), flat_parameters(self.module), before))
         return GradientReport(loss, torch.where(accepted, new_loss, loss), accepted, gradient_norm)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the next step depends on besides the module's parameters."""
+        return optimizer_tensors(self.optimizer)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state that ``state_dict`` returned."""
+        restore_optimizer(self.optimizer, state)
 
     def _gradient_norm(self) -> Tensor:
         lead = 0 if member_count(self.module) is None else 1

@@ -1,42 +1,37 @@
 """Levenberg-Marquardt: the step -(J^T J + mu I)^-1 J^T e (paper A, eq. 2.7), with mu decided by trial.
 
 J^T J is not normalised. A trial counts when its factorisation succeeds and its loss is finite and lower; otherwise mu
-rises and only the factorisation is repeated. R members of a module step together, each with its own mu.
+rises and only the factorisation is repeated, and only for the members whose trial was rejected. The host waits once per
+trial, for the numbers that decide it; everything else stays where the module's parameters live.
 
-Shapes: n rows, m outputs, P parameters of one network, R members; every state and report is () or (R,).
+Shapes: n rows, m outputs, P parameters of one network, R members, R' of them still trying.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError, unknown_name
-from marketnn.optim.damping import LARGEST, RULES
-from marketnn.optim.gauss_newton import accumulate_system, default_chunk_rows, residual_jacobian
-from marketnn.optim.problem import (
-    Problem,
-    fitting_problem,
-    flat_parameters,
-    load_parameters,
-    member_count,
-    not_finite,
-    sum_of_squares,
-)
+from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES
+from marketnn.optim.evidence import effective_parameters, updated_strength
+from marketnn.optim.linearisation import Path, Primal
+from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite
+from marketnn.optim.processes import reduction
+from marketnn.optim.solver import Settings, build_path, choose_solver, is_primal
+from marketnn.optim.trials import Objective, Outcome, search
 
-_SOLVERS = ("auto", "primal", "dual")
-_FIRST_GROWTH = 2.0
-
-Solve = Callable[[Tensor], tuple[Tensor, Tensor]]
+_SCALINGS = ("identity", "column")
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did; tensors () or (R,).
+    """What one step did; tensors () or (R,) on the host, NaN, 0 and ``False`` for members that were not active.
 
     Attributes:
         loss: MSE before the step.
@@ -45,7 +40,8 @@ class StepReport:
         gain_ratio: actual over predicted decrease of the last trial, 0 where that is not finite.
         tries: trials, each one factorisation.
         accepted: whether the parameters changed.
-        gradient_norm: Euclidean norm of the gradient of ``loss`` before the step.
+        gradient_norm: Euclidean norm of the gradient of ``loss`` (with evidence, of the regularised loss) before the step.
+        effective_parameters: with evidence, how many parameters the data determine; otherwise ``None``.
     """
 
     loss: Tensor
@@ -55,6 +51,28 @@ class StepReport:
     tries: Tensor
     accepted: Tensor
     gradient_norm: Tensor
+    effective_parameters: Tensor | None = None
+
+
+class _Prepared:
+    """Data that were checked once, and the path to take with them."""
+
+    def __init__(self, given: list[tuple[Tensor | None, int]], problem: Problem, path: Path) -> None:
+        self.given = given
+        self.problem = problem
+        self.path = path
+        terms = problem.terms
+        self.mean_terms = terms if isinstance(terms, float) else terms.mean().item()
+        self._chosen: list[int] = []
+        self._selected = problem
+
+    def problem_of(self, chosen: list[int], numbers: Tensor | None) -> Problem:
+        """The problem of the active members, kept until others are active."""
+        if numbers is None:
+            return self.problem
+        if chosen != self._chosen:
+            self._chosen, self._selected = chosen, self.problem.select(numbers)
+        return self._selected
 
 
 class LevenbergMarquardt:
@@ -62,16 +80,24 @@ class LevenbergMarquardt:
 
     Args:
         module: the network; every one of its parameters is fitted. With an attribute ``members`` (R), R networks.
-        damping: mu of the first trial.
+        damping: mu of the first trial. When later data have other numbers of rows, mu grows and shrinks with them.
         damping_rule: ``nielsen`` (follows the gain ratio) or ``multiplicative`` (0.1 and 10, MathWorks' ``trainlm``).
-        solver: ``primal`` factors J^T J + mu I (P, P); ``dual`` factors J J^T + mu I (n m, n m), the same step by
-            ``-J^T (J J^T + mu I)^-1 e``; ``auto`` takes the dual when n m < P.
-        chunk_rows: rows whose Jacobian is held at a time (primal); ``None`` chooses.
-        accumulate_dtype: dtype of J and J^T J within a chunk (primal), such as ``torch.float32``; the gradient, the sum
-            over chunks and the solution keep the parameters' dtype.
+        solver: how the step is computed, always the same step: ``auto`` takes the path with the least predicted time
+            (see ``solver.py``), ``primal`` and ``dual`` the best that factor J^T J or J J^T, ``packed``, ``jacobian``,
+            ``gram``, ``autodiff``, ``autodiff_gram`` that very path. The attribute ``path`` says what was taken.
+        chunk_rows: rows at a time (primal); ``None`` chooses.
+        accumulate_dtype: dtype of the products within a chunk (packed, autodiff), such as ``torch.float32``; the
+            gradient, the sum over chunks and the solution keep the parameters' dtype.
+        scaling: of the damping, ``identity`` or ``column``: mu times the diagonal of J^T J (Marquardt). Networks do
+            better with the identity. Primal.
+        geodesic: add the geodesic acceleration (Transtrum and Sethna, arXiv:1201.5885). Primal.
+        evidence: regularise by the sum of squared parameters with the strength that the evidence favours, re-estimated
+            at every step (MacKay 1992; MathWorks' ``trainbr``). A step then lowers the regularised loss. Primal.
+        compile: pass the Jacobian of a general module through ``torch.compile``.
+        process_group: a ``torch.distributed`` group whose processes hold different rows; all take the same step.
 
     Raises:
-        InputError: a damping outside (0, 1e10], ``chunk_rows`` below 1, an unknown rule or solver.
+        InputError: a damping outside (0, 1e10], ``chunk_rows`` below 1, an unknown rule, scaling or solver.
     """
 
     def __init__(
@@ -83,62 +109,108 @@ class LevenbergMarquardt:
         solver: str = "auto",
         chunk_rows: int | None = None,
         accumulate_dtype: torch.dtype | None = None,
+        scaling: str = "identity",
+        geodesic: bool = False,
+        evidence: bool = False,
+        compile: bool = False,
+        process_group: Any = None,
     ) -> None:
         if not 0 < damping <= LARGEST:
             raise InputError(f"damping={damping:g} is not possible; pass a number above 0, at most {LARGEST:g}.")
-        if chunk_rows is not None and chunk_rows < 1:
-            raise InputError(f"chunk_rows={chunk_rows} is not possible; pass at least 1, or None.")
         if damping_rule not in RULES:
             raise unknown_name("damping rule", damping_rule, RULES)
-        if solver not in _SOLVERS:
-            raise unknown_name("solver", solver, _SOLVERS)
+        if scaling not in _SCALINGS:
+            raise unknown_name("scaling", scaling, _SCALINGS)
         self.module = module
         self.damping_rule = damping_rule
-        self.solver = solver
-        self.chunk_rows = chunk_rows
-        self.accumulate_dtype = accumulate_dtype
-        like = flat_parameters(module)[..., 0]
-        self._damping = torch.full_like(like, damping)
-        self._growth = torch.full_like(like, _FIRST_GROWTH)
+        self.scaling = scaling
+        self.geodesic = geodesic
+        self.evidence = evidence
+        if solver == "auto" and (scaling == "column" or geodesic or evidence):
+            solver = "primal"
+        self._settings = Settings(solver, chunk_rows, accumulate_dtype, compile, reduction(process_group))
+        first = flat_parameters(module).reshape(member_count(module) or 1, -1)[:, 0]
+        self._outcomes = [Outcome(damping, FIRST_GROWTH) for _ in range(len(first))]
+        self._prior = torch.zeros_like(first) if evidence else None
+        self._effective = torch.full_like(first, math.nan) if evidence else None
+        self._terms = 0.0
+        self._paths: dict[str, Path] = {}
+        self._prepared: _Prepared | None = None
 
-    def step(self, x: Tensor, y: Tensor, weight: Tensor | None = None, *, active: Tensor | None = None) -> StepReport:
+    @property
+    def path(self) -> str | None:
+        """The path that the last step took, ``None`` before the first."""
+        return None if self._prepared is None else self._prepared.path.name
+
+    def step(
+        self,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None = None,
+        *,
+        active: Tensor | Sequence[bool] | None = None,
+    ) -> StepReport:
         """Move the module's parameters to a lower loss, or leave them; the host waits once per trial.
 
         Args:
             x: (n, d), or with members also (R, n, d).
             y: (n, m), or with members also (R, n, m).
-            weight: (n,), not negative, multiplies the squared residuals.
-            active: (R,) bool, the members to step; the others keep parameters and damping.
+            weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
+            active: (R,) bool, the members to step; the others keep parameters and damping and cost nothing.
 
         Raises:
             InputError: data that do not fit the module, or a loss that is not finite; the parameters are untouched.
         """
-        problem = fitting_problem(self.module, x, y, weight)
-        jte, sse, solve = self._linearise(problem)
-        loss = sse / problem.terms
-        chunk_rows = self.chunk_rows or default_chunk_rows(problem)
-        search = _Search.start(flat_parameters(self.module), loss, self._damping, self._growth, active)
-        retry = True
-        while retry:
-            search = _try_step(search, problem, jte, loss, solve, self.damping_rule, chunk_rows)
-            retry, finite = torch.stack((search.pending.any(), loss.isfinite().all())).tolist()
-            if not finite:
-                raise not_finite(problem, loss)
-        load_parameters(self.module, search.w)
-        self._damping, self._growth = search.damping, search.growth
-        return StepReport(
-            loss=loss,
-            new_loss=search.loss,
-            damping=torch.where(search.accepted, search.used_damping, search.damping),
-            gain_ratio=search.gain_ratio,
-            tries=search.tries,
-            accepted=search.accepted,
-            gradient_norm=2 * jte.norm(dim=-1) / problem.terms,
+        with torch.no_grad():
+            prepared = self._prepare(x, y, weight)
+            members = len(self._outcomes)
+            chosen = [r for r in range(members) if active is None or active[r]]
+            grown = prepared.mean_terms / self._terms if self._terms and prepared.mean_terms > 0 else 1.0
+            outcomes = [Outcome(old.damping * grown, old.growth) for old in self._outcomes]
+            if chosen:
+                everyone = prepared.path.read()
+                numbers = None if len(chosen) == members else torch.tensor(chosen, device=everyone.device)
+                w = everyone if numbers is None else everyone.index_select(0, numbers)
+                w = self._lower(
+                    prepared.path, prepared.problem_of(chosen, numbers), w, [outcomes[r] for r in chosen], numbers
+                )
+                prepared.path.write(w if numbers is None else everyone.index_copy(0, numbers, w))
+            self._outcomes, self._terms = outcomes, prepared.mean_terms
+        return self._report()
+
+    def _lower(
+        self, path: Path, problem: Problem, w: Tensor, outcomes: list[Outcome], members: Tensor | None
+    ) -> Tensor:
+        """Return the parameters (R', P) after the step of the active members."""
+        found = path.linearise(problem, w)
+        prior = None
+        if self._prior is not None:
+            assert isinstance(found, Primal)
+            assert self._effective is not None
+            strength = self._prior if members is None else self._prior[members]
+            effective = effective_parameters(found.jtj, strength)
+            prior = updated_strength(strength, effective, w, found.sse, problem.terms)
+            self._prior = prior if members is None else self._prior.index_copy(0, members, prior)
+            self._effective = effective if members is None else self._effective.index_copy(0, members, effective)
+        rule = RULES[self.damping_rule]
+        w = search(
+            Objective(path, problem, found, w, prior), outcomes, rule, scaling=self.scaling, geodesic=self.geodesic
         )
+        if not all(math.isfinite(outcome.loss) for outcome in outcomes):
+            raise not_finite(problem, found.sse / problem.terms)
+        return w
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the damping and its growth; the parameters are the module's own."""
-        return {"damping": self._damping.clone(), "growth": self._growth.clone()}
+        """Return what the next step depends on besides the module's parameters: tensors () or (R,) on the host."""
+        columns = {
+            "damping": [outcome.damping for outcome in self._outcomes],
+            "growth": [outcome.growth for outcome in self._outcomes],
+            "terms": [self._terms] * len(self._outcomes),
+        }
+        state = {name: self._shaped(torch.tensor(column, dtype=torch.float64)) for name, column in columns.items()}
+        if self._prior is not None:
+            state["prior"] = self._shaped(self._prior.detach().cpu())
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from a state that ``state_dict`` returned.
@@ -146,120 +218,59 @@ class LevenbergMarquardt:
         Raises:
             InputError: keys or shapes of another optimiser.
         """
-        shape = tuple(self._damping.shape)
-        if {key: tuple(value.shape) for key, value in state.items()} != {"damping": shape, "growth": shape}:
-            found = ", ".join(f"{key} {tuple(value.shape)}" for key, value in state.items())
+        wanted = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        if {name: tuple(value.shape) for name, value in state.items()} != wanted:
+            found = ", ".join(f"{name} {tuple(value.shape)}" for name, value in state.items())
             raise InputError(
-                f"the state holds {found or 'nothing'}; this optimiser needs damping and growth of {shape}."
+                f"the state holds {found or 'nothing'}; this optimiser needs {', '.join(wanted)} "
+                f"of {wanted['damping']}."
             )
-        self._damping = state["damping"].to(self._damping, copy=True)
-        self._growth = state["growth"].to(self._growth, copy=True)
+        host = {name: value.reshape(-1).tolist() for name, value in state.items()}
+        self._outcomes = [Outcome(*pair) for pair in zip(host["damping"], host["growth"], strict=True)]
+        self._terms = host["terms"][0]
+        if self._prior is not None:
+            self._prior = state["prior"].reshape(-1).to(self._prior, copy=True)
 
-    def _linearise(self, problem: Problem) -> tuple[Tensor, Tensor, Solve]:
-        """Return jte, sse and the function from a damping to its step."""
-        if self._use_dual(problem):
-            jac, e = residual_jacobian(problem)
-            solve: Solve = partial(dual_step, jac @ jac.mT, jac, e)
-            return (jac.mT @ e.unsqueeze(-1)).squeeze(-1), e.square().sum(-1), solve
-        jtj, jte, sse = accumulate_system(problem, self.chunk_rows, self.accumulate_dtype)
-        return jte, sse, partial(primal_step, jtj, jte)
+    def _prepare(self, x: Tensor, y: Tensor, weight: Tensor | None) -> _Prepared:
+        """Check the data and choose the path, unless these very tensors were the last ones."""
+        given = [(tensor, _version(tensor)) for tensor in (x, y, weight)]
+        prepared = self._prepared
+        if prepared is None or any(
+            new is not old or n != o for (new, n), (old, o) in zip(given, prepared.given, strict=True)
+        ):
+            problem = fitting_problem(self.module, x, y, weight)
+            reduce = self._settings.reduce
+            if reduce:
+                problem = problem.over_processes(reduce)
+            name = choose_solver(self.module, problem, self._settings)
+            if (self.scaling == "column" or self.geodesic or self.evidence) and not is_primal(name):
+                raise InputError(
+                    f"scaling, geodesic and evidence need J^T J, which solver={name} does not form; pass primal."
+                )
+            if name not in self._paths:
+                self._paths[name] = build_path(name, self.module, self._settings)
+            prepared = self._prepared = _Prepared(given, problem, self._paths[name])
+        return prepared
 
-    def _use_dual(self, problem: Problem) -> bool:
-        n_parameters = sum(p.numel() for p in self.module.parameters()) // (member_count(self.module) or 1)
-        fewer_residuals = len(problem.root_weight) * problem.y.shape[-1] < n_parameters
-        return self.solver == "dual" or (self.solver == "auto" and fewer_residuals)
-
-
-def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve ``(J^T J + mu I) step = -J^T e``.
-
-    Args:
-        jtj: (P, P) or (R, P, P).
-        jte: (P,) or (R, P).
-        damping: mu, () or (R,).
-
-    Returns:
-        The step (P,) or (R, P), and whether its factorisation succeeded, () or (R,).
-    """
-    solution, solved = _damped_solve(jtj, jte, damping)
-    return -solution, solved
-
-
-def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the same step as ``-J^T (J J^T + mu I)^-1 e``.
-
-    Args:
-        gram: J J^T, (n m, n m) or (R, n m, n m).
-        jac: J, (n m, P) or (R, n m, P).
-        e: (n m,) or (R, n m).
-        damping: mu, () or (R,).
-
-    Returns:
-        As ``primal_step``.
-    """
-    solution, solved = _damped_solve(gram, e, damping)
-    return -(jac.mT @ solution.unsqueeze(-1)).squeeze(-1), solved
-
-
-def _damped_solve(matrix: Tensor, right: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    damped = matrix.clone()
-    damped.diagonal(dim1=-2, dim2=-1).add_(damping.unsqueeze(-1))
-    factor, info = torch.linalg.cholesky_ex(damped)
-    return torch.cholesky_solve(right.unsqueeze(-1), factor).squeeze(-1), info == 0
-
-
-@dataclass(frozen=True)
-class _Search:
-    """The state of the trials within one step; () or (R,), the parameters ``w`` (P,) or (R, P)."""
-
-    w: Tensor
-    loss: Tensor
-    damping: Tensor
-    growth: Tensor
-    used_damping: Tensor
-    gain_ratio: Tensor
-    tries: Tensor
-    accepted: Tensor
-    pending: Tensor
-
-    @staticmethod
-    def start(w: Tensor, loss: Tensor, damping: Tensor, growth: Tensor, active: Tensor | None) -> _Search:
-        pending = damping <= LARGEST
-        return _Search(
-            w=w,
-            loss=loss,
-            damping=damping,
-            growth=growth,
-            used_damping=damping,
-            gain_ratio=torch.zeros_like(loss),
-            tries=torch.zeros_like(pending, dtype=torch.int64),
-            accepted=torch.zeros_like(pending),
-            pending=pending if active is None else pending & active,
+    def _report(self) -> StepReport:
+        columns = {
+            name: [getattr(outcome, name) for outcome in self._outcomes]
+            for name in ("loss", "new_loss", "used_damping", "gain_ratio", "gradient_norm")
+        }
+        numbers = torch.tensor(list(columns.values()), dtype=torch.float64)
+        loss, new_loss, damping, gain_ratio, gradient_norm = (self._shaped(column) for column in numbers.unbind())
+        counts = torch.tensor(
+            [[outcome.tries for outcome in self._outcomes], [outcome.accepted for outcome in self._outcomes]]
         )
+        tries, accepted = (self._shaped(column) for column in counts.unbind())
+        effective = None if self._effective is None else self._shaped(self._effective)
+        return StepReport(loss, new_loss, damping, gain_ratio, tries, accepted.bool(), gradient_norm, effective)
+
+    def _shaped(self, column: Tensor) -> Tensor:
+        """Give a column (R,) the form of a report: () for a single network."""
+        return column if member_count(self.module) is not None else column[0]
 
 
-def _try_step(
-    before: _Search, problem: Problem, jte: Tensor, loss: Tensor, solve: Solve, rule: str, chunk_rows: int
-) -> _Search:
-    """Try each pending member's step at its damping; members already decided keep their state."""
-    pending = before.pending
-    step, solved = solve(before.damping)
-    trial_w = before.w + step
-    trial_loss = sum_of_squares(problem, trial_w, chunk_rows) / problem.terms
-    predicted = (step * (before.damping.unsqueeze(-1) * step - jte)).sum(-1)
-    gain_ratio = (loss - trial_loss) * problem.terms / predicted
-    gain_ratio = torch.where(solved & gain_ratio.isfinite(), gain_ratio, 0.0)
-    accepted = pending & solved & (trial_loss < loss)
-    damping, growth = RULES[rule](before.damping, before.growth, gain_ratio, accepted)
-    damping = torch.where(pending, damping, before.damping)
-    return _Search(
-        w=torch.where(accepted.unsqueeze(-1), trial_w, before.w),
-        loss=torch.where(accepted, trial_loss, before.loss),
-        damping=damping,
-        growth=torch.where(pending, growth, before.growth),
-        used_damping=torch.where(pending, before.damping, before.used_damping),
-        gain_ratio=torch.where(pending, gain_ratio, before.gain_ratio),
-        tries=before.tries + pending,
-        accepted=before.accepted | accepted,
-        pending=pending & ~accepted & (damping <= LARGEST),
-    )
+def _version(tensor: Tensor | None) -> int:
+    """How often a tensor was changed in place."""
+    return tensor._version if isinstance(tensor, Tensor) and not tensor.is_inference() else 0

@@ -9,8 +9,8 @@ Shapes: n rows, d inputs, m outputs, P parameters of one network, R members, s t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -46,7 +46,7 @@ def load_parameters(module: nn.Module, w: Tensor) -> None:
             parameter.copy_(values.view_as(parameter))
 
 
-def residual(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor) -> Tensor:
+def residual(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
     """Compute ``sqrt(weight) (y - yhat)`` of one network (n, m), its parameters given as a vector.
 
     Raises:
@@ -58,7 +58,8 @@ def residual(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Te
     parameters = dict(zip((name for name, _ in module.named_parameters()), values, strict=True))
     yhat_nm = functional_call(module, parameters, (x_nd,))
     _check_same_shape(yhat_nm, y_nm)
-    return s_n.unsqueeze(-1) * (y_nm - yhat_nm)
+    e_nm = y_nm - yhat_nm
+    return e_nm if s_n is None else s_n.unsqueeze(-1) * e_nm
 
 
 @dataclass(frozen=True)
@@ -69,38 +70,74 @@ class Problem:
         module: the network or networks.
         x: (n, ...), or with members also (R, n, d).
         y: (n, m), or with members also (R, n, m).
-        root_weight: (n,) square roots of the rows' weights.
+        root_weight: square roots of the rows' weights, (n,), with members also (R, n); ``None`` when all are 1.
         members: R or ``None``.
-        terms: () the sum of the weights times m; the sum of squares divided by it is the MSE.
+        terms: the sum of the weights times m, a number or with weights () or (R,); the sum of squares divided by it
+            is the MSE.
     """
 
     module: nn.Module
     x: Tensor
     y: Tensor
-    root_weight: Tensor
+    root_weight: Tensor | None
     members: int | None
-    terms: Tensor
+    terms: Tensor | float
 
-    def over_members(self, kernel: Callable) -> Callable:
-        """Turn a kernel ``(w_p, x_nd, y_nm, s_n)`` of one network into one of all members; x and y may be shared."""
-        if self.members is None:
-            return kernel
-        return vmap(kernel, in_dims=(0, 0 if self._own(self.x) else None, 0 if self._own(self.y) else None, None))
+    @property
+    def n_rows(self) -> int:
+        """The number of rows, n."""
+        return self.y.shape[-2]
 
-    def chunks(self, rows: int | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield (x, y, root_weight) of ``rows`` rows at a time, all at once for ``None``."""
-        rows = rows or len(self.root_weight)
-        tensors = self.x.split(rows, self.x_axis), self.y.split(rows, -2), self.root_weight.split(rows)
-        yield from zip(*tensors, strict=True)
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs, m."""
+        return self.y.shape[-1]
 
     @property
     def x_axis(self) -> int:
         """The dimension of x that counts rows."""
-        return 1 if self._own(self.x) else 0
+        return 1 if self._own(self.x, 3) else 0
 
-    def _own(self, data: Tensor) -> bool:
+    def over_members(self, kernel: Callable, vectors: int = 1) -> Callable:
+        """Turn a kernel ``(w_p, x_nd, y_nm, s_n)`` of one network into one of all members; data may be shared.
+
+        ``vectors`` is how many parameter vectors come before the data.
+        """
+        if self.members is None:
+            return kernel
+        own = self._own(self.x, 3), self._own(self.y, 3), self._own(self.root_weight, 2)
+        return vmap(kernel, in_dims=(*[0] * vectors, *(0 if each else None for each in own)))
+
+    def chunks(self, rows: int | None = None) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Yield (x, y, root_weight) of ``rows`` rows at a time, all at once for ``None``."""
+        rows = min(rows or self.n_rows, self.n_rows)
+        roots = [None] * -(-self.n_rows // rows) if self.root_weight is None else self.root_weight.split(rows, -1)
+        yield from zip(self.x.split(rows, self.x_axis), self.y.split(rows, -2), roots, strict=True)
+
+    def select(self, members: Tensor) -> Problem:
+        """Return the problem of some of the members, given by their numbers (R',)."""
+
+        def chosen(data: Tensor, dims: int) -> Tensor:
+            return data.index_select(0, members) if self._own(data, dims) else data
+
+        return replace(
+            self,
+            x=chosen(self.x, 3),
+            y=chosen(self.y, 3),
+            root_weight=None if self.root_weight is None else chosen(self.root_weight, 2),
+            members=len(members),
+            terms=chosen(self.terms, 1) if isinstance(self.terms, Tensor) else self.terms,
+        )
+
+    def over_processes(self, reduce: Callable[[Sequence[Tensor]], None]) -> Problem:
+        """Return the problem whose terms are those of all processes together."""
+        terms = torch.as_tensor(self.terms, dtype=self.y.dtype, device=self.y.device).clone()
+        reduce([terms])
+        return replace(self, terms=terms)
+
+    def _own(self, data: Tensor | None, dims: int) -> bool:
         """Whether every member has its own data."""
-        return self.members is not None and data.dim() == 3
+        return self.members is not None and data is not None and data.dim() == dims
 
 
 def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None) -> Problem:
@@ -126,16 +163,19 @@ def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | No
     for name, data in (("x", x), ("y", y)):
         if members is not None and data.dim() == 3 and data.shape[0] != members:
             raise InputError(f"{name} leads with {data.shape[0]}, but the module has {members} members.")
-    if weight is not None and weight.shape != (n,):
+    if weight is not None and weight.shape != (n,) and (members is None or weight.shape != (members, n)):
         raise InputError(f"weight has shape {tuple(weight.shape)}; pass one weight per row, ({n},).")
-    weight = y.new_ones(n) if weight is None else weight
-    for name, data in (("x", x), ("y", y), ("weight", weight)):
+    given = {"x": x, "y": y} if weight is None else {"x": x, "y": y, "weight": weight}
+    for name, data in given.items():
         if (data.dtype, data.device) != (first.dtype, first.device):
             raise InputError(
                 f"{name} is {data.dtype} on {data.device}, the module {first.dtype} on {first.device}; "
                 f"pass {name}.to(device, dtype) of the module's."
             )
-    return Problem(module, x, y, weight.sqrt(), members, weight.sum() * y.shape[-1])
+    outputs = y.shape[-1]
+    if weight is None:
+        return Problem(module, x, y, None, members, float(n * outputs))
+    return Problem(module, x, y, weight.sqrt(), members, weight.sum(-1) * outputs)
 
 
 def sum_of_squares(problem: Problem, w: Tensor, chunk_rows: int | None = None) -> Tensor:
@@ -151,19 +191,24 @@ def mean_squared_error(problem: Problem) -> Tensor:
     """Compute the MSE () or (R,) of the module's own parameters, differentiable by autograd."""
     yhat = problem.module(problem.x)
     _check_same_shape(yhat, problem.y if problem.members is None else problem.y.expand(problem.members, -1, -1))
-    return (problem.root_weight.unsqueeze(-1) * (problem.y - yhat)).square().sum((-2, -1)) / problem.terms
+    e = problem.y - yhat
+    if problem.root_weight is not None:
+        e = problem.root_weight.unsqueeze(-1) * e
+    return e.square().sum((-2, -1)) / problem.terms
 
 
 def not_finite(problem: Problem, loss: Tensor) -> InputError:
     """Build the error for a loss that is NaN or infinite, naming what caused it as far as the data show."""
-    if not bool(problem.terms):
+    if problem.root_weight is not None and not bool((problem.root_weight > 0).any(-1).all()):
         return InputError("the weights are all 0; pass at least one that is positive.")
     found = f"the loss is not finite ({', '.join(f'{value:g}' for value in loss.reshape(-1).tolist()[:3])})"
     for name, data, axis, wrong in (
         ("x", problem.x, problem.x_axis, "not finite"),
         ("y", problem.y, -2, "not finite"),
-        ("weight", problem.root_weight, 0, "negative or not finite"),
+        ("weight", problem.root_weight, -1, "negative or not finite"),
     ):
+        if data is None:
+            continue
         bad_rows = (~data.isfinite()).movedim(axis, 0).flatten(1).any(1) if data.dim() > 1 else ~data.isfinite()
         if bool(bad_rows.any()):
             return InputError(
@@ -172,7 +217,7 @@ def not_finite(problem: Problem, loss: Tensor) -> InputError:
     return InputError(f"{found} although the data are; scale x and y, or check the module's parameters.")
 
 
-def _sse(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor) -> Tensor:
+def _sse(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
     return residual(module, w_p, x_nd, y_nm, s_n).square().sum()
 
 

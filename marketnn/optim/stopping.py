@@ -6,7 +6,7 @@ Source: MathWorks' ``trainlm`` (goal, minimum gradient, largest damping, validat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marketnn.optim.damping import LARGEST
@@ -14,6 +14,7 @@ from marketnn.optim.damping import LARGEST
 SMALLEST_GRADIENT = 1e-7
 SMALLEST_CHANGE = 1e-9
 CHANGE_EPOCHS = 10
+REASONS = ("goal", "gradient", "damping", "diverged", "validation", "loss_change")
 
 
 @dataclass
@@ -37,6 +38,19 @@ class StoppingRule:
     reason: str | None = None
     _failures: int = field(default=0, init=False, repr=False)
     _losses: list[float] = field(default_factory=list, init=False, repr=False)
+
+    def state(self) -> list[float]:
+        """Return the rule's memory as ``2 + 2 + CHANGE_EPOCHS + 1`` numbers, NaN where there is none yet."""
+        reason = REASONS.index(self.reason) if self.reason in REASONS else math.nan
+        losses = [*self._losses, *[math.nan] * (CHANGE_EPOCHS + 1 - len(self._losses))]
+        return [self.best_validation, self.best_epoch, reason, self._failures, *losses]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Continue from numbers that ``state`` returned; reasons from outside the data do not hold any more."""
+        best_validation, best_epoch, reason, failures, *losses = state
+        self.best_validation, self.best_epoch, self._failures = best_validation, int(best_epoch), int(failures)
+        self.reason = None if math.isnan(reason) else REASONS[int(reason)]
+        self._losses = [loss for loss in losses if not math.isnan(loss)]
 
     def observe(self, epoch: int, values: Mapping[str, float]) -> bool:
         """Take note of an epoch, set ``reason``, and say whether its weights are the ones to keep so far.

@@ -6,7 +6,7 @@ Shapes: n rows, d inputs, m outputs, P parameters of one network, R members.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,14 +19,24 @@ from marketnn.optim.problem import (
     fitting_problem,
     flat_parameters,
     load_parameters,
+    mean_squared_error,
     member_count,
     not_finite,
-    sum_of_squares,
 )
 from marketnn.optim.stopping import StoppingRule
 
 Record = dict[str, Any]
-_RECORDED = ("loss", "validation_loss", "gradient_norm", "damping", "gain_ratio", "tries")
+Checkpoint = dict[str, Tensor]
+_RECORDED = (
+    "loss",
+    "validation_loss",
+    "gradient_norm",
+    "damping",
+    "gain_ratio",
+    "tries",
+    "effective_parameters",
+)
+_WHOLE = ("epoch", "tries")
 
 
 class Report(Protocol):
@@ -50,9 +60,15 @@ class Report(Protocol):
 
 
 class Stepper(Protocol):
-    """An optimiser bound to a module; ``active`` is passed only once a member has stopped."""
+    """An optimiser bound to a module.
 
-    def step(self, x: Tensor, y: Tensor, weight: Tensor | None = None, *, active: Tensor | None = None) -> Report:
+    ``active`` is passed only once a member has stopped. One with a method ``set_progress(fraction)`` is told before every
+    epoch how much of the training is over; checkpoints need ``state_dict`` and ``load_state_dict`` of named tensors.
+    """
+
+    def step(
+        self, x: Tensor, y: Tensor, weight: Tensor | None = None, *, active: Sequence[bool] | None = None
+    ) -> Report:
         """Change the parameters of the active members once, in place."""
 
 
@@ -63,7 +79,8 @@ class TrainingResult:
     Attributes:
         history: name -> one entry per epoch. ``epoch`` (from 1), ``seconds`` since the start, ``loss`` (MSE after the
             epoch), ``validation_loss`` when there is validation, and what the optimiser reports of ``gradient_norm``,
-            ``damping``, ``gain_ratio`` and ``tries``; with members an entry of these is a list of R.
+            ``damping``, ``gain_ratio``, ``tries`` and ``effective_parameters``; with members an entry of these is a list
+            of R, and a member that has stopped repeats its last values.
         best_epoch: the epoch whose weights the module holds, 0 for the first weights; with members a list of R.
         stop_reason: ``goal``, ``gradient``, ``damping``, ``diverged``, ``validation``, ``loss_change``, ``max_epochs``,
             ``time_limit`` or ``callback``; with members a list of R.
@@ -79,13 +96,17 @@ def train(
     x: Tensor,
     y: Tensor,
     *,
+    weight: Tensor | None = None,
     optimizer: str | Callable[[nn.Module], Stepper] = "lm",
     max_epochs: int = 1000,
     goal: float | None = None,
-    validation: tuple[Tensor, Tensor] | None = None,
+    validation: tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor] | None = None,
     max_fail: int = 6,
     time_limit: float | None = None,
     on_epoch: Callable[[Record], bool | None] | None = None,
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    checkpoint_epochs: int = 1,
+    resume: Mapping[str, Tensor] | None = None,
 ) -> TrainingResult:
     """Fit a module to data in place; the loss is the MSE.
 
@@ -96,84 +117,189 @@ def train(
         module: maps rows (n, ...) to (n, m); with an attribute ``members`` (R), R independent networks.
         x: (n, d), or with members also (R, n, d).
         y: (n, m), or with members also (R, n, m).
-        optimizer: ``lm``, ``gd``, ``adam`` or ``lbfgs`` with its defaults, or a function from a module to a stepper.
-        max_epochs: epochs at most.
+        weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
+        optimizer: the name of one with its defaults (``lm``, ``gd``, ``adam``, ``lbfgs``, ...), or a function from a
+            module to a stepper.
+        max_epochs: epochs at most, those before a resumption included.
         goal: stop at an MSE not above it.
-        validation: x and y of other rows, whose MSE chooses the weights.
+        validation: x and y of other rows, and perhaps their weights, whose MSE chooses the parameters.
         max_fail: stop after so many successive epochs without a better validation loss.
         time_limit: seconds after which no further epoch starts.
         on_epoch: called with every epoch's entry of the history; returning ``True`` stops.
+        on_checkpoint: called with everything that ``resume`` needs, named tensors to be stored as they are.
+        checkpoint_epochs: epochs from one checkpoint to the next.
+        resume: a checkpoint of the same module, data and options; training goes on bit for bit.
 
     Raises:
         InputError: data that do not fit the module or are not finite, numbers out of range, an unknown optimiser,
-            ``lbfgs`` with members.
+            ``lbfgs`` with members, a checkpoint of another module.
     """
-    if max_epochs < 1 or max_fail < 1:
-        raise InputError(f"max_epochs={max_epochs} and max_fail={max_fail} must be at least 1.")
-    kept = flat_parameters(module)
+    if max_epochs < 1 or max_fail < 1 or checkpoint_epochs < 1:
+        raise InputError(
+            f"max_epochs={max_epochs}, max_fail={max_fail} and checkpoint_epochs={checkpoint_epochs} must be at least 1."
+        )
     factory = registry.build("optimizer", {"name": optimizer}) if isinstance(optimizer, str) else optimizer
-    stepper = factory(module)
+    training = _Training(module, factory, [StoppingRule(goal, max_fail) for _ in range(member_count(module) or 1)])
     validation_loss = None if validation is None else _validation_loss(module, *validation)
-    members = member_count(module)
-    rules = [StoppingRule(goal, max_fail) for _ in range(members or 1)]
-    if validation_loss is not None:
-        for rule, first_loss in zip(rules, validation_loss().reshape(-1).tolist(), strict=True):
+    if resume is not None:
+        training.restore(resume)
+    elif validation_loss is not None:
+        for rule, first_loss in zip(training.rules, validation_loss().reshape(-1).tolist(), strict=True):
             rule.best_validation = first_loss
-    history: dict[str, list[Any]] = {}
-    start = time.perf_counter()
-    for epoch in range(1, max_epochs + 1):
-        active = [rule.reason is None for rule in rules]
-        report = stepper.step(x, y) if all(active) else stepper.step(x, y, active=_mask(active, kept))
+    seconds = training.seconds
+    start = time.perf_counter() - seconds
+    while training.epoch < max_epochs and not training.is_over:
+        training.tell_progress(max(training.epoch / max_epochs, seconds / time_limit if time_limit else 0.0))
+        record = training.run_epoch(x, y, weight, validation_loss)
+        seconds = record["seconds"] = time.perf_counter() - start
+        training.note(record)
+        if on_epoch is not None and on_epoch(record):
+            training.end("callback")
+        elif time_limit is not None and seconds >= time_limit:
+            training.end("time_limit")
+        if on_checkpoint is not None and training.epoch % checkpoint_epochs == 0:
+            on_checkpoint(training.checkpoint())
+    training.end("max_epochs")
+    load_parameters(module, training.kept)
+    epochs, reasons = [rule.best_epoch for rule in training.rules], [rule.reason or "" for rule in training.rules]
+    if member_count(module) is None:
+        return TrainingResult(training.history, epochs[0], reasons[0])
+    return TrainingResult(training.history, epochs, reasons)
+
+
+class _Training:
+    """What training knows between two epochs."""
+
+    def __init__(self, module: nn.Module, factory: Callable[[nn.Module], Stepper], rules: list[StoppingRule]) -> None:
+        self.module = module
+        self.kept = flat_parameters(module)
+        self.stepper = factory(module)
+        self.rules = rules
+        self.history: dict[str, list[Any]] = {}
+
+    @property
+    def epoch(self) -> int:
+        """The number of epochs so far."""
+        return len(self.history.get("epoch", ()))
+
+    @property
+    def seconds(self) -> float:
+        """The time that they took."""
+        return self.history["seconds"][-1] if self.epoch else 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every member has a reason to stop."""
+        return all(rule.reason for rule in self.rules)
+
+    def tell_progress(self, fraction: float) -> None:
+        """Tell a stepper that asks for it how much of the training is over."""
+        set_progress = getattr(self.stepper, "set_progress", None)
+        if set_progress is not None:
+            set_progress(min(fraction, 1.0))
+
+    def run_epoch(
+        self, x: Tensor, y: Tensor, weight: Tensor | None, validation_loss: Callable[[], Tensor] | None
+    ) -> Record:
+        """Step the active members and return the epoch's entry of the history."""
+        active = [rule.reason is None for rule in self.rules]
+        report = self.stepper.step(x, y, weight) if all(active) else self.stepper.step(x, y, weight, active=active)
         values = _on_host(report, None if validation_loss is None else validation_loss())
+        epoch = self.epoch + 1
         better = [
             active[r] and rule.observe(epoch, {name: column[r] for name, column in values.items()})
-            for r, rule in enumerate(rules)
+            for r, rule in enumerate(self.rules)
         ]
-        kept = torch.where(_mask(better, kept).unsqueeze(-1), flat_parameters(module), kept)
+        w = flat_parameters(self.module)
+        self.kept = w if all(better) else torch.where(_mask(better, w).unsqueeze(-1), w, self.kept)
+        record: Record = {"epoch": epoch, "seconds": 0.0}
+        for name in _RECORDED:
+            if name in values:
+                column = values[name]
+                if not all(active):
+                    before = self.history[name][-1]
+                    column = [now if on else old for now, on, old in zip(column, active, before, strict=True)]
+                record[name] = column[0] if member_count(self.module) is None else column
+        return record
 
-        seconds = time.perf_counter() - start
-        record: Record = {"epoch": epoch, "seconds": seconds}
-        record |= {name: values[name] if members else values[name][0] for name in _RECORDED if name in values}
+    def note(self, record: Record) -> None:
+        """Add an epoch to the history."""
         for name, value in record.items():
-            history.setdefault(name, []).append(value)
-        if on_epoch is not None and on_epoch(record):
-            _end(rules, "callback")
-        elif time_limit is not None and seconds >= time_limit:
-            _end(rules, "time_limit")
-        if all(rule.reason for rule in rules):
-            break
-    _end(rules, "max_epochs")
-    load_parameters(module, kept)
-    epochs, reasons = [rule.best_epoch for rule in rules], [rule.reason or "" for rule in rules]
-    if members is None:
-        return TrainingResult(history, epochs[0], reasons[0])
-    return TrainingResult(history, epochs, reasons)
+            self.history.setdefault(name, []).append(value)
+
+    def end(self, reason: str) -> None:
+        """Give a reason to the members that still go on."""
+        for rule in self.rules:
+            rule.reason = rule.reason or reason
+
+    def checkpoint(self) -> Checkpoint:
+        """Name all that the next epoch depends on."""
+        named = {
+            "parameters": flat_parameters(self.module),
+            "kept": self.kept.clone(),
+            "rules": torch.tensor([rule.state() for rule in self.rules], dtype=torch.float64),
+        }
+        named |= {f"history/{name}": torch.tensor(column, dtype=torch.float64) for name, column in self.history.items()}
+        return named | {f"optimizer/{name}": value for name, value in self.stepper.state_dict().items()}  # type: ignore[attr-defined]
+
+    def restore(self, named: Mapping[str, Tensor]) -> None:
+        """Go back to a checkpoint.
+
+        Raises:
+            InputError: it is of another module.
+        """
+        shape = tuple(self.kept.shape)
+        found = tuple(named["parameters"].shape) if "parameters" in named else None
+        if found != shape or "rules" not in named or len(named["rules"]) != len(self.rules):
+            raise InputError(
+                f"the checkpoint holds parameters {found}, the module {shape}; resume the one that was trained."
+            )
+        load_parameters(self.module, named["parameters"].to(self.kept))
+        self.kept = named["kept"].to(self.kept, copy=True)
+        for rule, state in zip(self.rules, named["rules"].tolist(), strict=True):
+            rule.restore(state)
+        self.history = {
+            name.removeprefix("history/"): _column(name.removeprefix("history/"), column)
+            for name, column in named.items()
+            if name.startswith("history/")
+        }
+        own = {name.removeprefix("optimizer/"): value for name, value in named.items() if name.startswith("optimizer/")}
+        self.stepper.load_state_dict(own)  # type: ignore[attr-defined]
+
+
+def _column(name: str, column: Tensor) -> list[Any]:
+    """Turn a column of a stored history into what training made it of."""
+    return (column.to(torch.int64) if name in _WHOLE else column).tolist()
 
 
 def _on_host(report: Report, validation_loss: Tensor | None) -> dict[str, list[float]]:
-    """Bring an epoch's numbers to the host in one transfer: name -> one value per member."""
+    """Bring an epoch's numbers to the host: name -> one value per member."""
     tensors = {
         "first_loss": report.loss,
         "loss": report.new_loss,
         "validation_loss": validation_loss,
         "gradient_norm": report.gradient_norm,
         "accepted": report.accepted,
-        **{name: getattr(report, name, None) for name in ("damping", "gain_ratio", "tries")},
+        **{name: getattr(report, name, None) for name in ("damping", "gain_ratio", "tries", "effective_parameters")},
     }
     present = {name: tensor.reshape(-1) for name, tensor in tensors.items() if tensor is not None}
-    rows = torch.stack([tensor.to(report.loss.dtype) for tensor in present.values()]).tolist()
-    values = dict(zip(present, rows, strict=True))
+    values: dict[str, list[float]] = {}
+    for device in {tensor.device for tensor in present.values()}:  # one transfer from each
+        names = [name for name, tensor in present.items() if tensor.device == device]
+        rows = torch.stack([present[name].to(torch.float64) for name in names]).tolist()
+        values |= zip(names, rows, strict=True)
     if "tries" in values:
         values["tries"] = [int(tries) for tries in values["tries"]]
     return values
 
 
-def _validation_loss(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], Tensor]:
+def _validation_loss(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None) -> Callable[[], Tensor]:
     """Return the function that computes the module's MSE on other rows, after a check that it is finite."""
-    problem = fitting_problem(module, x, y)
+    problem = fitting_problem(module, x, y, weight)
 
     def loss() -> Tensor:
-        return sum_of_squares(problem, flat_parameters(module)) / problem.terms
+        with torch.no_grad():
+            return mean_squared_error(problem)
 
     first = loss()
     if not bool(first.isfinite().all()):
@@ -183,10 +309,4 @@ def _validation_loss(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], Te
 
 def _mask(flags: list[bool], w: Tensor) -> Tensor:
     """Make the flags of the members a tensor () or (R,) beside the parameters."""
-    return torch.tensor(flags, device=w.device).reshape(w.shape[:-1])
-
-
-def _end(rules: list[StoppingRule], reason: str) -> None:
-    """Give a reason to the networks that still go on."""
-    for rule in rules:
-        rule.reason = rule.reason or reason
+    return torch.tensor(flags).to(w.device).reshape(w.shape[:-1])

@@ -1,0 +1,146 @@
+"""What a least-squares problem looks like near its parameters, and the damped step that follows from it.
+
+``Primal`` holds J^T J and solves ``(J^T J + mu D) step = -J^T e``; ``Dual`` holds J J^T and takes the same step with D = I
+as ``-J^T (J J^T + mu I)^-1 e``. A ``Path`` computes one or the other: which products it forms is its whole idea.
+
+Shapes: n rows, m outputs, P parameters of one network, R networks; u (R, n m) lies in the space of the residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from marketnn.optim.problem import Problem
+
+
+@dataclass(frozen=True)
+class Primal:
+    """J^T J, J^T e and the sum of squares.
+
+    Attributes:
+        jtj: (R, P, P); only the lower triangle counts.
+        jte: (R, P).
+        sse: (R,).
+    """
+
+    jtj: Tensor
+    jte: Tensor
+    sse: Tensor
+
+    def factor(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Factor ``J^T J + mu D`` of some members.
+
+        Args:
+            damping: mu (R', 1), or mu times the scales (R', P).
+            members: which members (R',), ``None`` for all.
+
+        Returns:
+            The factor (R', P, P), and whether the factorisation succeeded (R',).
+        """
+        return factor(self.jtj if members is None else self.jtj.index_select(0, members), damping)
+
+
+@dataclass(frozen=True)
+class Dual:
+    """J J^T, J^T e and the sum of squares.
+
+    Attributes:
+        gram: J J^T, (R, n m, n m); only the lower triangle counts.
+        e: (R, n m).
+        pull_back: from u (R, n m) to J^T u (R, P).
+        jte: (R, P).
+        sse: (R,).
+    """
+
+    gram: Tensor
+    e: Tensor
+    pull_back: Callable[[Tensor], Tensor]
+    jte: Tensor
+    sse: Tensor
+
+    def step(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Solve for the step (R', P) of some members, and say where the factorisation succeeded (R',)."""
+        if members is None:
+            triangle, solved = factor(self.gram, damping)
+            return self.pull_back(solve(triangle, -self.e)), solved
+        triangle, solved = factor(self.gram.index_select(0, members), damping)
+        u = solve(triangle, -self.e.index_select(0, members))
+        return self.pull_back(torch.zeros_like(self.e).index_copy(0, members, u)).index_select(0, members), solved
+
+
+Linearisation = Primal | Dual
+
+
+class Path(Protocol):
+    """One way to linearise a problem; parameter vectors (R, P) have the path's own order."""
+
+    name: str
+
+    def read(self) -> Tensor:
+        """Copy the module's parameters into vectors (R, P)."""
+
+    def write(self, w: Tensor) -> None:
+        """Copy vectors (R, P) into the module's parameters."""
+
+    def in_module_order(self, w: Tensor) -> Tensor:
+        """Bring the last dimension, in the path's order, into the order of ``module.parameters()``."""
+
+    def linearise(self, problem: Problem, w: Tensor) -> Linearisation:
+        """Linearise at w; the result may live in memory that the next call takes over."""
+
+    def sse(self, problem: Problem, w: Tensor) -> Tensor:
+        """Compute the weighted sums of squared residuals (R,) at w."""
+
+    def bend(self, problem: Problem, w: Tensor, direction: Tensor) -> Tensor:
+        """Compute ``J^T r_vv`` (R, P), r_vv the residuals' second derivative along a direction (R, P)."""
+
+
+def factor(matrix: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor ``matrix + diag(damping)`` and say where that succeeded; the matrix is lent and given back unchanged."""
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    undamped = diagonal.clone()
+    diagonal += damping
+    triangle, info = torch.linalg.cholesky_ex(matrix)
+    diagonal.copy_(undamped)
+    return triangle, info == 0
+
+
+def solve(triangle: Tensor, right: Tensor) -> Tensor:
+    """Solve with a factor (R, N, N) for one right-hand side (R, N) per member."""
+    return torch.cholesky_solve(right.unsqueeze(-1), triangle).squeeze(-1)
+
+
+def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve ``(J^T J + mu I) step = -J^T e`` (paper A, eq. 2.7).
+
+    Args:
+        jtj: (P, P) or (R, P, P).
+        jte: (P,) or (R, P).
+        damping: mu, () or (R,).
+
+    Returns:
+        The step (P,) or (R, P), and whether its factorisation succeeded, () or (R,).
+    """
+    triangle, solved = factor(jtj.clone(), damping.unsqueeze(-1))
+    return solve(triangle, -jte), solved
+
+
+def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the same step as ``-J^T (J J^T + mu I)^-1 e``.
+
+    Args:
+        gram: J J^T, (n m, n m) or (R, n m, n m).
+        jac: J, (n m, P) or (R, n m, P).
+        e: (n m,) or (R, n m).
+        damping: mu, () or (R,).
+
+    Returns:
+        As ``primal_step``.
+    """
+    triangle, solved = factor(gram.clone(), damping.unsqueeze(-1))
+    return -torch.matmul(jac.mT, solve(triangle, e).unsqueeze(-1)).squeeze(-1), solved

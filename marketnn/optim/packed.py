@@ -1,0 +1,360 @@
+"""J^T J of dense networks without J: products of pairs, packed, one matrix product per pair of layers.
+
+For two units h, h' of a layer with inputs i, i' the entry of J^T J is ``sum_n (sum_m delta_mh delta_mh') a_i a_i'``:
+symmetric in (h, h') and in (i, i'), and the sum over outputs collapses before the product over rows. One product of the
+h (h + 1) / 2 packed pairs of deltas with the i (i + 1) / 2 packed pairs of inputs therefore holds the whole block: a
+quarter of the multiplications of ``J.T @ J``, whatever the number of outputs.
+
+Shapes: n rows of a chunk, m outputs, i inputs with the row of ones and h units of a layer, P parameters, R networks;
+q pairs, in the order (0,0), (1,0), (1,1), (2,0), ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from marketnn.optim.dense import Dense, deltas
+
+_PANEL = 512  # pairs of inputs that are packed and multiplied at a time: with 1,000 rows, 4 MB
+
+
+def n_pairs(n: int) -> int:
+    """The number of pairs of n things, each with itself included."""
+    return n * (n + 1) // 2
+
+
+@dataclass
+class Chunk:
+    """What the products need of a chunk of rows, in the dtype of the products.
+
+    Attributes:
+        values: every layer's input with its row of ones, (i, n) shared or (R, i, n).
+        top: g' of the last hidden layer (R, h, n), rows scaled when ``uniform``; ``None`` without a hidden layer.
+        last: deltas of the last layer's outputs, as ``dense.deltas`` returns them.
+        hidden: deltas of the hidden layers (R, m, h, n); empty where ``top`` alone serves.
+    """
+
+    values: Sequence[Tensor]
+    top: Tensor | None
+    last: Tensor | None
+    hidden: Sequence[Tensor]
+
+
+class Scratch:
+    """Memory that is allocated once and lent in any shape."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._held: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """Lend a tensor of that shape, its contents undefined, until the next ``take`` of the name."""
+        size = torch.Size(shape).numel()
+        if name not in self._held or self._held[name].numel() < size:
+            self._held[name] = self._like.new_empty(size)
+        return self._held[name][:size].view(shape)
+
+
+class PackedProducts:
+    """Sums J^T J over chunks of rows in packed form and writes it out as a matrix.
+
+    Args:
+        dense: the networks' shape.
+        dtype: of the sums; a chunk's products have the dtype of its tensors, which may be coarser.
+        device: where they live.
+    """
+
+    def __init__(self, dense: Dense, dtype: torch.dtype, device: torch.device) -> None:
+        self.dense = dense
+        last = dense.n_layers - 1
+        self._blocks: list[_Block] = [_Corner(dense)]
+        for layer in range(last):
+            self._blocks.append(_Square(dense, layer, device))
+            self._blocks += [_Cross(dense, layer, above) for above in range(layer + 1, last)]
+            self._blocks.append(_Edge(dense, layer))
+        self._sums_like = torch.empty(0, dtype=dtype, device=device)
+        self._scratch: dict[torch.dtype, Scratch] = {}
+
+    def widest(self, members: int) -> int:
+        """The largest number of products per row that are held at a time for R networks."""
+        return max(members * block.shape[0] for block in self._blocks) + _PANEL
+
+    def start(self, members: int) -> None:
+        """Begin the sums of R networks at zero."""
+        for block in self._blocks:
+            block.start(members, self._sums_like)
+
+    def add(
+        self, weights: Sequence[Tensor], values: Sequence[Tensor], slope: Sequence[Tensor | None], root: Tensor | None
+    ) -> None:
+        """Add a chunk of rows, given what ``dense.forward`` and ``dense.slopes`` made of it.
+
+        Args:
+            weights: one (R, h, i) per layer.
+            values: as ``dense.forward`` returns them.
+            slope: as ``dense.slopes`` returns them.
+            root: square roots of the rows' weights, (n,) or (R, n), or ``None``.
+        """
+        chunk = _chunk(self.dense, weights, values, slope, root)
+        scratch = self._scratch.setdefault(values[-1].dtype, Scratch(values[-1]))
+        for block in self._blocks:
+            block.add(chunk, weights, scratch)
+
+    def sums(self) -> list[Tensor]:
+        """The packed sums themselves, to be changed in place."""
+        return [block.sums for block in self._blocks]
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        """Write the lower triangle of J^T J (R, P, P) in the order of ``Dense``; the upper one is left as it is."""
+        for block in self._blocks:
+            block.write(weights, jtj)
+
+
+def _chunk(
+    dense: Dense,
+    weights: Sequence[Tensor],
+    values: Sequence[Tensor],
+    slope: Sequence[Tensor | None],
+    root: Tensor | None,
+) -> Chunk:
+    uniform = slope[-1] is None
+    if uniform and dense.n_layers <= 2:
+        last: Tensor | None = None if root is None else root.unsqueeze(-2)
+        hidden: list[Tensor] = []
+    else:
+        last, hidden = deltas(weights, slope, root)
+    top = slope[-2] if dense.n_layers > 1 else None
+    if top is not None and uniform and last is not None:
+        top = top * last
+    return Chunk(values, top, last, hidden)
+
+
+class _Block:
+    """One block of J^T J: the parameters of one layer against those of the same or a later one."""
+
+    shape: tuple[int, int]  # of one network's packed sums
+    sums: Tensor
+
+    def start(self, members: int, like: Tensor) -> None:
+        self.sums = like.new_zeros(members, *self.shape)
+
+    def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
+        """Add a chunk's products to the sums."""
+        raise NotImplementedError
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        """Write the block into the lower triangle."""
+        raise NotImplementedError
+
+
+class _Square(_Block):
+    """A hidden layer against itself."""
+
+    def __init__(self, dense: Dense, layer: int, device: torch.device) -> None:
+        self.layer = layer
+        self.units, self.inputs = dense.matrices[layer]
+        self.place = slice(dense.offsets[layer], dense.offsets[layer + 1])
+        self.is_top = layer == dense.n_layers - 2
+        self.folds = self.is_top and dense.activation(dense.n_layers - 1).slope is None
+        self.shape = (n_pairs(self.units), n_pairs(self.inputs))
+        self._full = _full_from_pairs(self.inputs, device)
+        self._lower = torch.tril_indices(self.units, self.units, device=device)
+
+    def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
+        left = self._delta_pairs(chunk, weights, scratch)
+        value = chunk.values[self.layer]
+        for first, stop in _panels(self.inputs):
+            columns = slice(n_pairs(first), n_pairs(stop))
+            right = scratch.take("right", *value.shape[:-2], columns.stop - columns.start, value.shape[-1])
+            _pack(value, first, stop, right)
+            _accumulate(self.sums[..., columns], left, right, scratch)
+
+    def _delta_pairs(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> Tensor:
+        """Pack ``sum_m delta_mh delta_mh'``; what does not depend on the row is multiplied in ``write``."""
+        source = chunk.top if self.folds else chunk.hidden[self.layer][:, 0]
+        assert source is not None  # a hidden layer has a slope
+        pairs = scratch.take("left", len(source), self.shape[0], source.shape[-1])
+        outputs = 1 if self.folds else chunk.hidden[self.layer].shape[1]
+        if self.is_top and outputs > 1:
+            # delta_mh = W_mh g'_h last_m: the sum over m is a product of its own, (W_mh W_mh') with last_m^2.
+            assert chunk.top is not None
+            assert chunk.last is not None
+            _pack(chunk.top, 0, self.units, pairs)
+            last_weights = weights[-1][..., :-1]
+            pair_weights = last_weights[..., self._lower[0]] * last_weights[..., self._lower[1]]
+            return pairs.mul_(torch.matmul(pair_weights.mT, chunk.last.square()))
+        _pack(source, 0, self.units, pairs)
+        if outputs > 1:
+            one_output = scratch.take("one output", *pairs.shape)
+            for output in range(1, outputs):
+                pairs += _pack(chunk.hidden[self.layer][:, output], 0, self.units, one_output)
+        return pairs
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        if self.folds:
+            last_weights = weights[-1][..., :-1]
+            products = torch.matmul(last_weights.mT, last_weights)
+            self.sums *= products[:, self._lower[0], self._lower[1]].unsqueeze(-1)
+        by_unit = jtj[:, self.place, self.place].unflatten(1, (self.units, -1)).unflatten(3, (self.units, -1))
+        for unit in range(self.units):
+            pairs = self.sums[:, n_pairs(unit) : n_pairs(unit + 1)]
+            squares = pairs.index_select(2, self._full).unflatten(2, (self.inputs, self.inputs))
+            by_unit[:, unit, :, : unit + 1] = squares.transpose(1, 2)
+
+
+class _Corner(_Block):
+    """The last layer against itself: its outputs do not touch each other."""
+
+    def __init__(self, dense: Dense) -> None:
+        self.units, self.inputs = dense.matrices[-1]
+        self.place = slice(dense.offsets[-2], dense.offsets[-1])
+        self.distinct = 1 if dense.activation(dense.n_layers - 1).slope is None else self.units
+        self.shape = (self.distinct * self.inputs, self.inputs)
+
+    def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
+        value = chunk.values[-2]
+        if value.dim() == 2:
+            value = value.expand(len(self.sums), -1, -1)
+        for output in range(self.distinct):
+            scaled = value if chunk.last is None else value * chunk.last[..., output : output + 1, :]
+            rows = slice(output * self.inputs, (output + 1) * self.inputs)
+            _accumulate(self.sums[:, rows], scaled, scaled, scratch)
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        by_output = jtj[:, self.place, self.place].unflatten(1, (self.units, -1)).unflatten(3, (self.units, -1))
+        by_output.zero_()
+        squares = self.sums.unflatten(1, (self.distinct, self.inputs))
+        for output in range(self.units):
+            by_output[:, output, :, output] = squares[:, output % self.distinct]
+
+
+class _Edge(_Block):
+    """A hidden layer against the last: output m of the last meets only the deltas of output m."""
+
+    def __init__(self, dense: Dense, layer: int) -> None:
+        self.layer = layer
+        self.units, self.inputs = dense.matrices[layer]
+        self.outputs, self.last_inputs = dense.matrices[-1]
+        self.place = slice(dense.offsets[layer], dense.offsets[layer + 1])
+        self.last_place = slice(dense.offsets[-2], dense.offsets[-1])
+        self.folds = layer == dense.n_layers - 2 and dense.activation(dense.n_layers - 1).slope is None
+        self.distinct = 1 if self.folds else self.outputs
+        # The products of delta, input and last input are the same either way; fewer are formed by hand this way.
+        self.input_right = self.distinct * self.units <= self.inputs
+        rows = self.distinct * self.units
+        self.shape = (
+            (rows * self.last_inputs, self.inputs) if self.input_right else (rows, self.last_inputs * self.inputs)
+        )
+
+    def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
+        value, last_value = chunk.values[self.layer], chunk.values[-2]
+        if self.folds:
+            assert chunk.top is not None
+            delta = chunk.top if chunk.last is None else chunk.top * chunk.last
+        else:
+            delta = chunk.hidden[self.layer]
+            delta = (delta if chunk.last is None else delta * chunk.last.unsqueeze(-2)).flatten(1, 2)
+        if self.input_right:
+            left = _outer(delta, last_value, scratch.take("left", len(delta), *self._outer_shape(delta, last_value)))
+            _accumulate(self.sums, left, value, scratch)
+        else:
+            right = scratch.take("right", len(last_value), *self._outer_shape(last_value, value))
+            _accumulate(self.sums, delta, _outer(last_value, value, right), scratch)
+
+    @staticmethod
+    def _outer_shape(one: Tensor, other: Tensor) -> tuple[int, int]:
+        return one.shape[-2] * other.shape[-2], one.shape[-1]
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        block = jtj[:, self.last_place, self.place].unflatten(1, (self.outputs, -1)).unflatten(3, (self.units, -1))
+        shape = (self.distinct, self.units, self.last_inputs, self.inputs)
+        products = self.sums.view(-1, *shape).transpose(2, 3)  # (R, m, j, h, i)
+        if not self.folds:
+            block.copy_(products)
+            return
+        for output in range(self.outputs):
+            block[:, output] = products[:, 0] * weights[-1][:, output, None, :-1, None]
+
+
+class _Cross(_Block):
+    """Two different hidden layers."""
+
+    def __init__(self, dense: Dense, layer: int, above: int) -> None:
+        self.layer, self.above = layer, above
+        self.units, self.inputs = dense.matrices[layer]
+        self.above_units, self.above_inputs = dense.matrices[above]
+        self.place = slice(dense.offsets[layer], dense.offsets[layer + 1])
+        self.above_place = slice(dense.offsets[above], dense.offsets[above + 1])
+        self.shape = (self.units * self.above_units, self.inputs * self.above_inputs)
+
+    def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
+        lower, upper = chunk.hidden[self.layer], chunk.hidden[self.above]
+        n = lower.shape[-1]
+        left = _outer(lower[:, 0], upper[:, 0], scratch.take("left", len(lower), self.shape[0], n))
+        one_output = scratch.take("one output", *left.shape) if lower.shape[1] > 1 else left
+        for output in range(1, lower.shape[1]):
+            left += _outer(lower[:, output], upper[:, output], one_output)
+        value, above_value = chunk.values[self.layer], chunk.values[self.above]
+        right = _outer(value, above_value, scratch.take("right", len(lower), self.shape[1], n))
+        _accumulate(self.sums, left, right, scratch)
+
+    def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        block = jtj[:, self.above_place, self.place]
+        block = block.unflatten(1, (self.above_units, -1)).unflatten(3, (self.units, -1))
+        products = self.sums.view(-1, self.units, self.above_units, self.inputs, self.above_inputs)
+        block.copy_(products.permute(0, 2, 4, 1, 3))
+
+
+def _panels(inputs: int) -> Iterator[tuple[int, int]]:
+    """Cut the inputs into stretches (first, stop) of about ``_PANEL`` pairs."""
+    first = 0
+    for stop in range(1, inputs + 1):
+        if stop == inputs or n_pairs(stop + 1) - n_pairs(first) > _PANEL:
+            yield first, stop
+            first = stop
+
+
+def _pack(units: Tensor, first: int, stop: int, out: Tensor) -> Tensor:
+    """Write the products (.., q, n) of units first..stop-1 (.., h, n) with themselves and all units before them."""
+    place = 0
+    for unit in range(first, stop):
+        torch.mul(units[..., : unit + 1, :], units[..., unit : unit + 1, :], out=out[..., place : place + unit + 1, :])
+        place += unit + 1
+    return out
+
+
+def _outer(one: Tensor, other: Tensor, out: Tensor) -> Tensor:
+    """Write the products of every unit of ``one`` with every unit of ``other``, (R, h h', n)."""
+    torch.mul(one.unsqueeze(-2), other.unsqueeze(-3), out=out.unflatten(-2, (one.shape[-2], other.shape[-2])))
+    return out
+
+
+def _accumulate(sums: Tensor, left: Tensor, right: Tensor, scratch: Scratch) -> None:
+    """Add ``left right^T`` to the sums (R, p, q); ``right`` may be shared by the networks, (q, n)."""
+    if left.dtype != sums.dtype:
+        product = scratch.take("product", *sums.shape)
+        _multiply(product, left, right, beta=0)
+        sums += product
+    else:
+        _multiply(sums, left, right, beta=1)
+
+
+def _multiply(out: Tensor, left: Tensor, right: Tensor, beta: int) -> None:
+    if right.dim() == 3 and len(left) == 1:
+        right = right[0]
+    if right.dim() == 3:
+        torch.baddbmm(out, left, right.mT, beta=beta, out=out)
+    else:
+        flat = out.flatten(0, 1) if len(left) > 1 else out[0]
+        torch.addmm(flat, left.flatten(0, 1), right.mT, beta=beta, out=flat)
+
+
+def _full_from_pairs(n: int, device: torch.device) -> Tensor:
+    """Return (n n,) which pair holds each entry of a symmetric matrix."""
+    rows, columns = torch.arange(n, device=device).unsqueeze(1), torch.arange(n, device=device)
+    high, low = torch.maximum(rows, columns), torch.minimum(rows, columns)
+    return (high * (high + 1) // 2 + low).flatten()

@@ -1,0 +1,52 @@
+"""A torch optimiser's state as named tensors, so that training can be stored without pickle and resumed bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_NUMBER = "number"
+_LIST = "list"
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Name every tensor of the optimiser's state ``<parameter>.<key>``.
+
+    Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``; what is ``None`` is left out.
+    """
+    named: dict[str, Tensor] = {}
+    for parameter, values in optimizer.state_dict()["state"].items():
+        for key, value in values.items():
+            name = f"{parameter}.{key}"
+            if isinstance(value, Tensor):
+                named[name] = value.detach().clone()
+            elif isinstance(value, (int, float)):
+                named[f"{name}:{_NUMBER}"] = torch.tensor(value, dtype=torch.float64)
+            elif isinstance(value, list):
+                named |= {
+                    f"{name}:{_LIST}{len(value)}:{place}": each.detach().clone()
+                    for place, each in enumerate(value)
+                    if each is not None
+                }
+    return named
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
+    """Give an optimiser of the same kind and parameters the state that ``optimizer_tensors`` named."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in named.items():
+        parameter, rest = name.split(".", 1)
+        key, *form = rest.split(":")
+        values = state.setdefault(int(parameter), {})
+        if not form:
+            values[key] = value.clone()
+        elif form[0] == _NUMBER:
+            number = float(value)
+            values[key] = int(number) if number.is_integer() else number
+        else:
+            length = int(form[0].removeprefix(_LIST))
+            values.setdefault(key, [None] * length)[int(form[1])] = value.clone()
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

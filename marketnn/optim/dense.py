@@ -86,6 +86,21 @@ class Dense:
         """The activation of a layer, counted from 0."""
         return ACTIVATIONS[self.output if layer == self.n_layers - 1 else self.hidden]
 
+    def hidden_value(self, net: Tensor, out: Tensor) -> None:
+        """Write a hidden layer's values."""
+        (torch.sigmoid if self.hidden == "sigmoid" else torch.tanh)(net, out=out)
+
+    def hidden_slope(self, value: Tensor) -> Tensor:
+        """Compute a hidden layer's g' from its values."""
+        slope = ACTIVATIONS[self.hidden].slope
+        assert slope is not None  # a hidden layer is never the identity
+        return slope(value)
+
+    def output_value(self, net: Tensor) -> None:
+        """Turn the last net inputs into outputs, in place."""
+        if self.output != "identity":
+            (torch.sigmoid_ if self.output == "sigmoid" else torch.tanh_)(net)
+
     def split(self, w_rp: Tensor) -> list[Tensor]:
         """View parameter vectors (R, P) as one (R, h, i + 1) per layer."""
         pieces = w_rp.split([rows * columns for rows, columns in self.matrices], dim=1)

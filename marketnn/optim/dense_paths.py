@@ -47,23 +47,23 @@ class DensePath:
     def __init__(self, module: nn.Module, dense: Dense, chunk_rows: int | None, reduce: Reduce | None = None) -> None:
         self.dense = dense
         self._single = member_count(module) is None
-        self._parameters = list(module.parameters())
+        self._parameters: list[Tensor] = list(module.parameters())
+        first = self._parameters[0]
+        self._vector = first.new_empty(1 if self._single else len(first), dense.n_parameters, requires_grad=False)
+        self._views = parameter_views(dense, self._vector, self._single)
         self._order = module_order(dense, self._parameters[0].device)
         self._chunk_rows = chunk_rows
         self._reduce = reduce
 
     def read(self) -> Tensor:
         """Copy the module's parameters into vectors (R, P)."""
-        first = self._parameters[0]
-        w = first.new_empty(1 if self._single else len(first), self.dense.n_parameters)
-        torch._foreach_copy_(parameter_views(self.dense, w, self._single), [p.detach() for p in self._parameters])
-        return w
+        torch._foreach_copy_(self._views, self._parameters)
+        return self._vector.clone()
 
     def write(self, w: Tensor) -> None:
         """Copy vectors (R, P) into the module's parameters."""
-        torch._foreach_copy_(
-            [parameter.detach() for parameter in self._parameters], parameter_views(self.dense, w, self._single)
-        )
+        self._vector.copy_(w)
+        torch._foreach_copy_(self._parameters, self._views)
 
     def in_module_order(self, w: Tensor) -> Tensor:
         """Bring the last dimension, in the path's order, into the order of ``module.parameters()``."""
@@ -157,36 +157,6 @@ class PackedPath(DensePath):
 
     def _coarse(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._accumulate_dtype)
-
-
-class JacobianPath(DensePath):
-    """J itself with e as its last column, for problems so small that the number of operations is what counts."""
-
-    name = "jacobian"
-
-    def linearise(self, problem: Problem, w: Tensor) -> Primal:
-        """Form J (P, n m) of every network and multiply it with itself once."""
-        weights, outputs = self.dense.split(w), self.dense.n_outputs
-        (x, y, root), *_ = problem.chunks()
-        values = forward(self.dense, weights, with_ones(x))
-        slope = slopes(self.dense, values)
-        last, hidden = deltas(weights, slope, root)
-        jac = w.new_empty(len(w), self.dense.n_parameters + 1, outputs, problem.n_rows)
-        for layer, place in enumerate(self.dense.offsets[:-2]):
-            block = jac[:, place : self.dense.offsets[layer + 1]].unflatten(1, self.dense.matrices[layer])
-            torch.mul(hidden[layer].transpose(1, 2).unsqueeze(2), values[layer].unsqueeze(-2).unsqueeze(-4), out=block)
-        corner = jac[:, self.dense.offsets[-2] : -1].unflatten(1, self.dense.matrices[-1])
-        corner.zero_()
-        for output in range(outputs):
-            # One row serves all outputs of an identity layer.
-            scale = 1 if last is None else last[..., min(output, last.shape[-2] - 1), :].unsqueeze(-2)
-            corner[:, output, :, output] = values[-2] * scale
-        e = _residuals(values[-1], y.mT, root)
-        jac[:, -1] = -e
-        products, sse = jac.flatten(2) @ jac.flatten(2).mT, e.square().sum((1, 2))
-        if self._reduce:
-            self._reduce([products, sse])
-        return Primal(products[:, :-1, :-1], products[:, -1, :-1], sse)
 
 
 class GramPath(DensePath):

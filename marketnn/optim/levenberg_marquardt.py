@@ -21,7 +21,7 @@ from marketnn.errors import InputError, unknown_name
 from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES
 from marketnn.optim.evidence import effective_parameters, updated_strength
 from marketnn.optim.linearisation import Path, Primal
-from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite
+from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite, version
 from marketnn.optim.processes import reduction
 from marketnn.optim.solver import Settings, build_path, choose_solver, is_primal
 from marketnn.optim.trials import Objective, Outcome, search
@@ -61,8 +61,8 @@ class _Prepared:
         self.given = given
         self.problem = problem
         self.path = path
-        terms = problem.terms
-        self.mean_terms = terms if isinstance(terms, float) else terms.mean().item()
+        terms, members = problem.terms, problem.members or 1
+        self.terms = [terms] * members if isinstance(terms, float) else terms.expand(members).tolist()
         self._chosen: list[int] = []
         self._selected = problem
 
@@ -133,7 +133,7 @@ class LevenbergMarquardt:
         self._outcomes = [Outcome(damping, FIRST_GROWTH) for _ in range(len(first))]
         self._prior = torch.zeros_like(first) if evidence else None
         self._effective = torch.full_like(first, math.nan) if evidence else None
-        self._terms = 0.0
+        self._terms = [0.0] * len(first)
         self._paths: dict[str, Path] = {}
         self._prepared: _Prepared | None = None
 
@@ -165,23 +165,24 @@ class LevenbergMarquardt:
             prepared = self._prepare(x, y, weight)
             members = len(self._outcomes)
             chosen = [r for r in range(members) if active is None or active[r]]
-            grown = prepared.mean_terms / self._terms if self._terms and prepared.mean_terms > 0 else 1.0
-            outcomes = [Outcome(old.damping * grown, old.growth) for old in self._outcomes]
+            outcomes = [
+                Outcome(old.damping * _ratio(terms, old_terms), old.growth, old.new_loss)
+                for old, terms, old_terms in zip(self._outcomes, prepared.terms, self._terms, strict=True)
+            ]
             if chosen:
                 everyone = prepared.path.read()
                 numbers = None if len(chosen) == members else torch.tensor(chosen, device=everyone.device)
                 w = everyone if numbers is None else everyone.index_select(0, numbers)
-                w = self._lower(
-                    prepared.path, prepared.problem_of(chosen, numbers), w, [outcomes[r] for r in chosen], numbers
-                )
+                w = self._lower(prepared, w, [outcomes[r] for r in chosen], chosen, numbers)
                 prepared.path.write(w if numbers is None else everyone.index_copy(0, numbers, w))
-            self._outcomes, self._terms = outcomes, prepared.mean_terms
+            self._outcomes, self._terms = outcomes, prepared.terms
         return self._report()
 
     def _lower(
-        self, path: Path, problem: Problem, w: Tensor, outcomes: list[Outcome], members: Tensor | None
+        self, prepared: _Prepared, w: Tensor, outcomes: list[Outcome], chosen: list[int], members: Tensor | None
     ) -> Tensor:
         """Return the parameters (R', P) after the step of the active members."""
+        path, problem = prepared.path, prepared.problem_of(chosen, members)
         found = path.linearise(problem, w)
         prior = None
         if self._prior is not None:
@@ -192,9 +193,13 @@ class LevenbergMarquardt:
             prior = updated_strength(strength, effective, w, found.sse, problem.terms)
             self._prior = prior if members is None else self._prior.index_copy(0, members, prior)
             self._effective = effective if members is None else self._effective.index_copy(0, members, effective)
-        rule = RULES[self.damping_rule]
         w = search(
-            Objective(path, problem, found, w, prior), outcomes, rule, scaling=self.scaling, geodesic=self.geodesic
+            Objective(path, problem, found, w, prior),
+            outcomes,
+            [prepared.terms[r] for r in chosen],
+            RULES[self.damping_rule],
+            scaling=self.scaling,
+            geodesic=self.geodesic,
         )
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             raise not_finite(problem, found.sse / problem.terms)
@@ -205,7 +210,8 @@ class LevenbergMarquardt:
         columns = {
             "damping": [outcome.damping for outcome in self._outcomes],
             "growth": [outcome.growth for outcome in self._outcomes],
-            "terms": [self._terms] * len(self._outcomes),
+            "loss": [-1.0 if math.isnan(outcome.new_loss) else outcome.new_loss for outcome in self._outcomes],
+            "terms": self._terms,
         }
         state = {name: self._shaped(torch.tensor(column, dtype=torch.float64)) for name, column in columns.items()}
         if self._prior is not None:
@@ -226,14 +232,15 @@ class LevenbergMarquardt:
                 f"of {wanted['damping']}."
             )
         host = {name: value.reshape(-1).tolist() for name, value in state.items()}
-        self._outcomes = [Outcome(*pair) for pair in zip(host["damping"], host["growth"], strict=True)]
-        self._terms = host["terms"][0]
+        columns = zip(host["damping"], host["growth"], host["loss"], strict=True)
+        self._outcomes = [Outcome(damping, growth, new_loss=loss) for damping, growth, loss in columns]
+        self._terms = host["terms"]
         if self._prior is not None:
             self._prior = state["prior"].reshape(-1).to(self._prior, copy=True)
 
     def _prepare(self, x: Tensor, y: Tensor, weight: Tensor | None) -> _Prepared:
         """Check the data and choose the path, unless these very tensors were the last ones."""
-        given = [(tensor, _version(tensor)) for tensor in (x, y, weight)]
+        given = [(tensor, version(tensor)) for tensor in (x, y, weight)]
         prepared = self._prepared
         if prepared is None or any(
             new is not old or n != o for (new, n), (old, o) in zip(given, prepared.given, strict=True)
@@ -253,24 +260,21 @@ class LevenbergMarquardt:
         return prepared
 
     def _report(self) -> StepReport:
-        columns = {
-            name: [getattr(outcome, name) for outcome in self._outcomes]
-            for name in ("loss", "new_loss", "used_damping", "gain_ratio", "gradient_norm")
-        }
-        numbers = torch.tensor(list(columns.values()), dtype=torch.float64)
-        loss, new_loss, damping, gain_ratio, gradient_norm = (self._shaped(column) for column in numbers.unbind())
-        counts = torch.tensor(
-            [[outcome.tries for outcome in self._outcomes], [outcome.accepted for outcome in self._outcomes]]
-        )
-        tries, accepted = (self._shaped(column) for column in counts.unbind())
+        facts = [
+            (o.loss, o.new_loss, o.used_damping, o.gain_ratio, o.tries, o.accepted, o.gradient_norm)
+            for o in self._outcomes
+        ]
+        single = member_count(self.module) is None
+        numbers = torch.tensor(facts[0] if single else facts, dtype=torch.float64)
+        loss, new_loss, damping, gain_ratio, tries, accepted, gradient_norm = numbers.unbind(-1)
         effective = None if self._effective is None else self._shaped(self._effective)
-        return StepReport(loss, new_loss, damping, gain_ratio, tries, accepted.bool(), gradient_norm, effective)
+        return StepReport(loss, new_loss, damping, gain_ratio, tries.long(), accepted.bool(), gradient_norm, effective)
 
     def _shaped(self, column: Tensor) -> Tensor:
         """Give a column (R,) the form of a report: () for a single network."""
         return column if member_count(self.module) is not None else column[0]
 
 
-def _version(tensor: Tensor | None) -> int:
-    """How often a tensor was changed in place."""
-    return tensor._version if isinstance(tensor, Tensor) and not tensor.is_inference() else 0
+def _ratio(terms: float, old_terms: float) -> float:
+    """How much larger J^T J is expected to be than on the last data, 1 where that cannot be said."""
+    return terms / old_terms if terms > 0 and old_terms > 0 else 1.0

@@ -26,6 +26,11 @@ def member_count(module: nn.Module) -> int | None:
     return members if isinstance(members, int) else None
 
 
+def version(tensor: object) -> int:
+    """How often a tensor was changed in place; 0 for anything else and for tensors that do not count it."""
+    return tensor._version if isinstance(tensor, Tensor) and not tensor.is_inference() else 0
+
+
 def flat_parameters(module: nn.Module) -> Tensor:
     """Copy a module's parameters, in the order of ``module.parameters()``, into one vector (P,), or (R, P).
 

@@ -22,7 +22,8 @@ from torch import nn
 from marketnn.errors import InputError, unknown_name
 from marketnn.optim.autodiff_paths import AutodiffGramPath, AutodiffPath
 from marketnn.optim.dense import Dense, dense_shape
-from marketnn.optim.dense_paths import GramPath, JacobianPath, PackedPath
+from marketnn.optim.dense_paths import GramPath, PackedPath
+from marketnn.optim.jacobian_path import JacobianPath
 from marketnn.optim.linearisation import Path
 from marketnn.optim.packed import n_pairs
 from marketnn.optim.problem import Problem

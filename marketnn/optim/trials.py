@@ -6,8 +6,8 @@ Shapes: P parameters of one network, R networks, R' of them still trying.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from marketnn.optim.linearisation import Linearisation, Path, Primal, solve
 from marketnn.optim.problem import Problem
 
 _SMALLEST_SCALE = 1e-10  # of the largest: a parameter that nothing depends on still gets a bounded step
+_SAME_LOSS = 1e-12  # relative
 _LONGEST_ACCELERATION = 0.75  # of the velocity, Transtrum and Sethna's alpha
 
 
@@ -27,6 +28,7 @@ class Outcome:
     Attributes:
         damping: mu of the next trial.
         growth: factor by which the next rejection raises it.
+        previous: MSE where the last step on the same data ended, NaN when there was none.
         used_damping: mu of the accepted trial, ``damping`` as long as there is none.
         loss: MSE before the step, NaN until it is known.
         new_loss: MSE after it.
@@ -38,6 +40,7 @@ class Outcome:
 
     damping: float
     growth: float
+    previous: float = math.nan
     used_damping: float = math.nan
     loss: float = math.nan
     new_loss: float = math.nan
@@ -48,7 +51,9 @@ class Outcome:
 
     def start(self, loss: float, gradient_norm: float) -> None:
         """Take note of where the step starts."""
-        self.loss = self.new_loss = loss
+        # The same sum in another order differs in its last digits; a loss that never rises must not rise by those.
+        same = abs(loss - self.previous) <= _SAME_LOSS * self.previous
+        self.loss = self.new_loss = self.previous if same else loss
         self.gradient_norm = gradient_norm
         self.used_damping = self.damping
 
@@ -95,12 +100,15 @@ class Objective:
         return self.found.jte if self.prior is None else self.found.jte + self.prior.unsqueeze(-1) * self.w
 
 
-def search(objective: Objective, outcomes: list[Outcome], rule: Rule, *, scaling: str, geodesic: bool) -> Tensor:
+def search(
+    objective: Objective, outcomes: list[Outcome], terms: Sequence[float], rule: Rule, *, scaling: str, geodesic: bool
+) -> Tensor:
     """Try damped steps, all networks at once, the rejected ones again; the host waits once per round of trials.
 
     Args:
         objective: what to lower.
         outcomes: the networks' dampings; filled with what happened.
+        terms: by what each network's sum of squares is divided to give its MSE.
         rule: moves a damping after a trial.
         scaling: ``identity`` or ``column``.
         geodesic: whether steps are accelerated.
@@ -108,15 +116,15 @@ def search(objective: Objective, outcomes: list[Outcome], rule: Rule, *, scaling
     Returns:
         The parameters (R, P) after the step. Where a first loss is not finite, the outcomes say so and nothing moved.
     """
-    found, w, terms = objective.found, objective.w, objective.problem.terms
+    found, w = objective.found, objective.w
     gradient = objective.half_gradient()
     before = objective.total(w, found.sse)
     scale = _scale(found) if scaling == "column" else None
-    first = torch.stack((found.sse / terms, 2 * gradient.norm(dim=-1) / terms))
     pending = [r for r, outcome in enumerate(outcomes) if outcome.damping <= LARGEST]
     if len(pending) < len(outcomes):
-        for outcome, (loss, norm) in zip(outcomes, first.mT.tolist(), strict=True):
-            outcome.start(loss, norm)
+        facts = torch.stack((found.sse, gradient.square().sum(-1)), dim=1).tolist()
+        for outcome, (sse, squares), number in zip(outcomes, facts, terms, strict=True):
+            outcome.start(sse / number, 2 * math.sqrt(squares) / number)
     while pending:
         members = None if len(pending) == len(outcomes) else torch.tensor(pending, device=w.device)
         damping = torch.tensor([[outcomes[r].damping] for r in pending], dtype=w.dtype).to(w.device)
@@ -125,23 +133,33 @@ def search(objective: Objective, outcomes: list[Outcome], rule: Rule, *, scaling
         trial = _of(w, members) + change
         problem = objective.problem if members is None else objective.problem.select(members)
         sse = objective.path.sse(problem, trial)
-        decrease = _of(before, members) - objective.total(trial, sse, members)
-        predicted = (step * (damping * step - _of(gradient, members))).sum(-1)
-        facts = torch.stack(
-            (*_of_columns(first, members), solved.to(w.dtype), sse / problem.terms, decrease, predicted)
-        )
-        for r, (loss, norm, solved_r, new_loss, decrease_r, predicted_r) in zip(
-            pending, facts.mT.tolist(), strict=True
-        ):
-            outcome = outcomes[r]
+        after = sse if objective.prior is None else objective.total(trial, sse, members)
+        slope, damped, squares = _products(step, _of(gradient, members), damping)
+        columns = _of(found.sse, members), squares, solved.to(w.dtype), sse, _of(before, members), after, damped - slope
+        for r, fact in zip(pending, torch.stack(columns, dim=1).tolist(), strict=True):
+            first_sse, norm_squared, solved_r, sse_r, before_r, after_r, predicted = fact
+            outcome, number = outcomes[r], terms[r]
             if not outcome.tries:
-                outcome.start(loss, norm)
-            outcome.judge(rule, bool(solved_r), new_loss, decrease_r, predicted_r)
+                outcome.start(first_sse / number, 2 * math.sqrt(norm_squared) / number)
+            new_loss = sse_r / number
+            decrease = before_r - after_r
+            if objective.prior is None and new_loss >= outcome.loss:
+                decrease = min(decrease, 0.0)
+            outcome.judge(rule, bool(solved_r), new_loss, decrease, predicted)
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             return w
         w = _accept(w, trial, [outcomes[r].accepted for r in pending], members)
         pending = [r for r in pending if not outcomes[r].accepted and outcomes[r].damping <= LARGEST]
     return w
+
+
+def _products(step: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute step . gradient, step . D step and gradient . gradient (R',) of the damping matrix D in few operations."""
+    both = torch.stack((step, gradient), dim=1)
+    products = torch.bmm(both, both.mT)
+    same = damping.shape[-1] == 1
+    damped = damping.squeeze(-1) * products[:, 0, 0] if same else (damping * step.square()).sum(-1)
+    return products[:, 0, 1], damped, products[:, 1, 1]
 
 
 def _damped_step(
@@ -184,7 +202,3 @@ def _accept(w: Tensor, trial: Tensor, accepted: list[bool], members: Tensor | No
 def _of(tensor: Tensor, members: Tensor | None) -> Tensor:
     """Some members' rows of a tensor, all for ``None``."""
     return tensor if members is None else tensor.index_select(0, members)
-
-
-def _of_columns(tensor: Tensor, members: Tensor | None) -> tuple[Any, ...]:
-    return tensor.unbind() if members is None else tensor.index_select(1, members).unbind()

@@ -310,7 +310,7 @@ def test_state_continues_a_run_bit_for_bit():
         optimizer.step(x, y)
         resumed.step(x, y)
     assert torch.equal(flat_parameters(network), flat_parameters(copy))
-    with pytest.raises(InputError, match=r"the state holds damping \(\), growth \(\), terms \(\); .* of \(2,\)"):
+    with pytest.raises(InputError, match=r"the state holds damping \(\), growth \(\), loss \(\), terms \(\); .* of \(2,\)"):
         LevenbergMarquardt(BPNetwork([1, 5, 1], members=2)).load_state_dict(optimizer.state_dict())
 
 

@@ -112,7 +112,9 @@ def factor(matrix: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
 
 def solve(triangle: Tensor, right: Tensor) -> Tensor:
     """Solve with a factor (R, N, N) for one right-hand side (R, N) per member."""
-    return torch.cholesky_solve(right.unsqueeze(-1), triangle).squeeze(-1)
+    # Two triangular solves read the factor where it lies; cholesky_solve would copy it first.
+    half = torch.linalg.solve_triangular(triangle, right.unsqueeze(-1), upper=False)
+    return torch.linalg.solve_triangular(triangle.mT, half, upper=True).squeeze(-1)
 
 
 def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:

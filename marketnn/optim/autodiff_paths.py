@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import jacrev, jvp, vjp, vmap
+from torch.func import jacrev, vjp, vmap
 
 from marketnn.optim.linearisation import Dual, Primal
 from marketnn.optim.problem import (
@@ -162,15 +162,23 @@ def _chunk_system(
 def _chunk_bend(module: nn.Module, w_p: Tensor, v_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
     """Compute ``J^T r_vv`` (P,) of one network on one chunk."""
 
-    def e(w: Tensor) -> Tensor:
-        return residual(module, w, x_nd, y_nm, s_n)
+    def e(t: Tensor) -> Tensor:
+        return residual(module, w_p + t * v_p, x_nd, y_nm, s_n)
 
-    def slope(w: Tensor) -> Tensor:
-        return jvp(e, (w,), (v_p,))[1]
+    zero = torch.zeros_like(w_p[0])
+    _, pullback, *_ = vjp(lambda w: residual(module, w, x_nd, y_nm, s_n), w_p)
+    return pullback(_derivative(_derivative(e))(zero))[0]
 
-    bend_nm = jvp(slope, (w_p,), (v_p,))[1]
-    _, pullback, *_ = vjp(e, w_p)
-    return pullback(bend_nm)[0]
+
+def _derivative(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Differentiate a function of one number by two reverse passes, the second through the first, which is linear."""
+
+    def slope(t: Tensor) -> Tensor:
+        value, pullback, *_ = vjp(function, t)
+        _, push_forward, *_ = vjp(lambda u: pullback(u)[0], torch.zeros_like(value))
+        return push_forward(torch.ones_like(t))[0]
+
+    return slope
 
 
 def _jacobian_and_residual(

@@ -29,7 +29,7 @@ from marketnn.optim.problem import Problem, member_count
 from marketnn.optim.processes import Reduce
 
 _CHUNK_ELEMENTS = 2**21  # of products held at a time, 16 MB in float64
-_CHUNK_ROWS = 250, 2_000
+_CHUNK_ROWS = 500, 2_000
 
 
 class DensePath:
@@ -128,7 +128,7 @@ class PackedPath(DensePath):
         """Sum the packed products over chunks of rows."""
         weights = self.dense.split(w)
         coarse_weights = [each.to(self._accumulate_dtype) for each in weights]
-        self._products.start(len(w))
+        self._products.start(len(w), shared_input=problem.x.dim() == 2)
         jte, sse = torch.zeros_like(w), w.new_zeros(len(w))
         for x1, y_mn, root in self._chunks(problem, len(w)):
             values = forward(self.dense, weights, x1)

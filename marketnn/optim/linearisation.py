@@ -77,7 +77,7 @@ Linearisation = Primal | Dual
 
 
 class Path(Protocol):
-    """One way to linearise a problem; parameter vectors (R, P) have the path's own order."""
+    """One way to linearise a problem, under ``torch.no_grad``; parameter vectors (R, P) have the path's own order."""
 
     name: str
 

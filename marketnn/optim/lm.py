@@ -22,16 +22,22 @@ class Config:
     Attributes:
         damping: mu of the first trial.
         damping_rule: ``nielsen`` follows the gain ratio, ``multiplicative`` is 0.1 and 10.
-        solver: ``auto``, ``primal`` (parameters by parameters) or ``dual`` (residuals by residuals).
-        chunk_rows: rows whose Jacobian is held at a time; ``None`` chooses.
+        solver: ``auto``, ``primal`` (parameters by parameters), ``dual`` (residuals by residuals), or a path by name.
+        chunk_rows: rows at a time; ``None`` chooses.
         accumulate_dtype: dtype of J^T J within a chunk; ``None`` is the network's.
+        scaling: of the damping, ``identity`` or ``column`` (Marquardt's diagonal).
+        geodesic: add the geodesic acceleration.
+        evidence: Bayesian regularisation (MathWorks' ``trainbr``).
     """
 
     damping: float = 1e-3
     damping_rule: Literal["nielsen", "multiplicative"] = "nielsen"
-    solver: Literal["auto", "primal", "dual"] = "auto"
+    solver: Literal["auto", "primal", "dual", "packed", "jacobian", "gram", "autodiff", "autodiff_gram"] = "auto"
     chunk_rows: int | None = None
     accumulate_dtype: Literal["float32", "float64"] | None = None
+    scaling: Literal["identity", "column"] = "identity"
+    geodesic: bool = False
+    evidence: bool = False
 
 
 def build(config: Config) -> Callable[[nn.Module], LevenbergMarquardt]:
@@ -43,4 +49,7 @@ def build(config: Config) -> Callable[[nn.Module], LevenbergMarquardt]:
         solver=config.solver,
         chunk_rows=config.chunk_rows,
         accumulate_dtype=_DTYPES[config.accumulate_dtype],
+        scaling=config.scaling,
+        geodesic=config.geodesic,
+        evidence=config.evidence,
     )

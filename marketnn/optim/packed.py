@@ -19,6 +19,7 @@ from torch import Tensor
 
 from marketnn.optim.dense import Dense, deltas
 
+_EXPANDED = 2**20  # entries of J^T J that are unpacked at a time, 8 MB in float64
 _PANEL = 512  # pairs of inputs that are packed and multiplied at a time: with 1,000 rows, 4 MB
 
 
@@ -83,10 +84,10 @@ class PackedProducts:
         """The largest number of products per row that are held at a time for R networks."""
         return max(members * block.shape[0] for block in self._blocks) + _PANEL
 
-    def start(self, members: int) -> None:
-        """Begin the sums of R networks at zero."""
+    def start(self, members: int, shared_input: bool) -> None:
+        """Begin the sums of R networks at zero; ``shared_input`` says whether the rows are common to them."""
         for block in self._blocks:
-            block.start(members, self._sums_like)
+            block.start(members, shared_input, self._sums_like)
 
     def add(
         self, weights: Sequence[Tensor], values: Sequence[Tensor], slope: Sequence[Tensor | None], root: Tensor | None
@@ -137,10 +138,20 @@ class _Block:
     """One block of J^T J: the parameters of one layer against those of the same or a later one."""
 
     shape: tuple[int, int]  # of one network's packed sums
+    right_is_input: bool = False  # whether the second factor comes from the networks' input alone
     sums: Tensor
 
-    def start(self, members: int, like: Tensor) -> None:
-        self.sums = like.new_zeros(members, *self.shape)
+    def start(self, members: int, shared_input: bool, like: Tensor) -> None:
+        self.sums = _laid_out(
+            like.new_zeros(members * self.shape[0] * self.shape[1]),
+            members,
+            self.shape,
+            self.one_product(members, shared_input),
+        )
+
+    def one_product(self, members: int, shared_input: bool) -> bool:
+        """Whether one matrix product serves all networks."""
+        return members == 1 or (shared_input and self.right_is_input)
 
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         """Add a chunk's products to the sums."""
@@ -161,6 +172,7 @@ class _Square(_Block):
         self.is_top = layer == dense.n_layers - 2
         self.folds = self.is_top and dense.activation(dense.n_layers - 1).slope is None
         self.shape = (n_pairs(self.units), n_pairs(self.inputs))
+        self.right_is_input = layer == 0
         self._full = _full_from_pairs(self.inputs, device)
         self._lower = torch.tril_indices(self.units, self.units, device=device)
 
@@ -200,10 +212,16 @@ class _Square(_Block):
             products = torch.matmul(last_weights.mT, last_weights)
             self.sums *= products[:, self._lower[0], self._lower[1]].unsqueeze(-1)
         by_unit = jtj[:, self.place, self.place].unflatten(1, (self.units, -1)).unflatten(3, (self.units, -1))
+        at_once = max(1, _EXPANDED // (len(jtj) * self.inputs**2))  # pairs of units
+        first = 0
         for unit in range(self.units):
-            pairs = self.sums[:, n_pairs(unit) : n_pairs(unit + 1)]
-            squares = pairs.index_select(2, self._full).unflatten(2, (self.inputs, self.inputs))
-            by_unit[:, unit, :, : unit + 1] = squares.transpose(1, 2)
+            if unit == self.units - 1 or n_pairs(unit + 2) - n_pairs(first) > at_once:
+                pairs = self.sums[:, n_pairs(first) : n_pairs(unit + 1)]
+                squares = pairs[:, :, self._full].unflatten(2, (self.inputs, self.inputs))
+                for row in range(first, unit + 1):
+                    start = n_pairs(row) - n_pairs(first)
+                    by_unit[:, row, :, : row + 1] = squares[:, start : start + row + 1].transpose(1, 2)
+                first = unit + 1
 
 
 class _Corner(_Block):
@@ -245,6 +263,7 @@ class _Edge(_Block):
         self.distinct = 1 if self.folds else self.outputs
         # The products of delta, input and last input are the same either way; fewer are formed by hand this way.
         self.input_right = self.distinct * self.units <= self.inputs
+        self.right_is_input = layer == 0 and self.input_right
         rows = self.distinct * self.units
         self.shape = (
             (rows * self.last_inputs, self.inputs) if self.input_right else (rows, self.last_inputs * self.inputs)
@@ -271,8 +290,11 @@ class _Edge(_Block):
 
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
         block = jtj[:, self.last_place, self.place].unflatten(1, (self.outputs, -1)).unflatten(3, (self.units, -1))
-        shape = (self.distinct, self.units, self.last_inputs, self.inputs)
-        products = self.sums.view(-1, *shape).transpose(2, 3)  # (R, m, j, h, i)
+        if self.input_right:
+            products = self.sums.unflatten(1, (self.distinct, self.units, self.last_inputs))
+        else:
+            products = self.sums.unflatten(2, (self.last_inputs, self.inputs)).unflatten(1, (self.distinct, self.units))
+        products = products.transpose(2, 3)  # (R, m, j, h, i)
         if not self.folds:
             block.copy_(products)
             return
@@ -305,7 +327,7 @@ class _Cross(_Block):
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
         block = jtj[:, self.above_place, self.place]
         block = block.unflatten(1, (self.above_units, -1)).unflatten(3, (self.units, -1))
-        products = self.sums.view(-1, self.units, self.above_units, self.inputs, self.above_inputs)
+        products = self.sums.unflatten(2, (self.inputs, self.above_inputs)).unflatten(1, (self.units, self.above_units))
         block.copy_(products.permute(0, 2, 4, 1, 3))
 
 
@@ -333,24 +355,41 @@ def _outer(one: Tensor, other: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def _laid_out(memory: Tensor, members: int, shape: tuple[int, int], one_product: bool) -> Tensor:
+    """View memory as sums (R, p, q), laid out so that the result of the matrix product has the fewer rows.
+
+    That is how the products run fastest: up to 1.6 times on one core.
+    """
+    p, q = shape
+    if (members if one_product else 1) * p <= min(q, _PANEL):
+        return memory.view(members, p, q)
+    if one_product:
+        return memory.view(q, members, p).permute(1, 2, 0)
+    return memory.view(members, q, p).mT
+
+
 def _accumulate(sums: Tensor, left: Tensor, right: Tensor, scratch: Scratch) -> None:
     """Add ``left right^T`` to the sums (R, p, q); ``right`` may be shared by the networks, (q, n)."""
-    if left.dtype != sums.dtype:
-        product = scratch.take("product", *sums.shape)
-        _multiply(product, left, right, beta=0)
-        sums += product
-    else:
+    if left.dtype == sums.dtype:
         _multiply(sums, left, right, beta=1)
+        return
+    one_product = right.dim() == 2 or len(left) == 1
+    members, p, q = sums.shape
+    product = _laid_out(scratch.take("product", sums.numel()), members, (p, q), one_product)
+    _multiply(product, left, right, beta=0)
+    sums += product
 
 
 def _multiply(out: Tensor, left: Tensor, right: Tensor, beta: int) -> None:
-    if right.dim() == 3 and len(left) == 1:
-        right = right[0]
-    if right.dim() == 3:
-        torch.baddbmm(out, left, right.mT, beta=beta, out=out)
-    else:
-        flat = out.flatten(0, 1) if len(left) > 1 else out[0]
-        torch.addmm(flat, left.flatten(0, 1), right.mT, beta=beta, out=flat)
+    flipped = out.stride(-1) != 1
+    if right.dim() == 3 and len(left) > 1:
+        first, second, target = (right, left, out.mT) if flipped else (left, right, out)
+        torch.baddbmm(target, first, second.mT, beta=beta, out=target)
+        return
+    left, right = left.flatten(0, 1), right if right.dim() == 2 else right[0]
+    first, second = (right, left) if flipped else (left, right)
+    target = out.permute(2, 0, 1).flatten(1) if flipped else out.flatten(0, 1)
+    torch.addmm(target, first, second.mT, beta=beta, out=target)
 
 
 def _full_from_pairs(n: int, device: torch.device) -> Tensor:

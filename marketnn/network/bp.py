@@ -26,6 +26,9 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda net: net,
 }
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+# Tiled for [0, 1], inputs that reach to -1 leave most units saturated and training ends in a flat place; tiled for
+# [-1, 1], those of eq. 2.8 fare no worse.
+_INPUT_RANGE = (-1.0, 1.0)
 _HIDDEN = tuple(_RANGES)
 _INITS = ("nguyen_widrow", "glorot")
 
@@ -59,8 +62,8 @@ class BPNetwork(nn.Module):
         hidden: ``sigmoid`` (paper A, eq. 2.3) or ``tanh``.
         output: ``sigmoid`` (eq. 2.5: targets scaled into (0, 1)), ``identity`` or ``tanh``.
         members: R, or ``None`` for one network without a leading dimension.
-        init: ``nguyen_widrow`` (expects inputs in [0, 1], eq. 2.8; the output layer uniform within one half) or
-            ``glorot``.
+        init: ``nguyen_widrow`` (expects inputs within [-1, 1], such as those of eq. 2.8; the output layer uniform within
+            one half) or ``glorot``.
         seed: of the first weights.
         dtype: of the parameters; float64 for Levenberg-Marquardt.
         device: where the parameters live.
@@ -154,7 +157,7 @@ def _first_weights(layer_sizes: tuple[int, ...], hidden: str, init: str, seed: i
     if init == "glorot":
         return [glorot(n_in, n_out, generator) for n_in, n_out in pairs]
     drawn = []
-    input_range = _RANGES["sigmoid"]
+    input_range = _INPUT_RANGE
     for n_in, n_out in pairs[:-1]:
         drawn.append(nguyen_widrow(n_in, n_out, hidden, input_range, generator))
         input_range = _RANGES[hidden]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError, unknown_name
-from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES
+from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES, SMALLEST
 from marketnn.optim.evidence import effective_parameters, updated_strength
 from marketnn.optim.linearisation import Path, Primal
 from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite, version
@@ -27,6 +27,7 @@ from marketnn.optim.solver import Settings, build_path, choose_solver, is_primal
 from marketnn.optim.trials import Objective, Outcome, search
 
 _SCALINGS = ("identity", "column")
+_FIRST_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class LevenbergMarquardt:
 
     Args:
         module: the network; every one of its parameters is fitted. With an attribute ``members`` (R), R networks.
-        damping: mu of the first trial. When later data have other numbers of rows, mu grows and shrinks with them.
+        damping: mu of the first trial; ``None`` is a thousandth of J^T J's mean diagonal there. When later data have other
+            numbers of rows, mu grows and shrinks with them.
         damping_rule: ``nielsen`` (follows the gain ratio) or ``multiplicative`` (0.1 and 10, MathWorks' ``trainlm``).
         solver: how the step is computed, always the same step: ``auto`` takes the path with the least predicted time
             (see ``solver.py``), ``primal`` and ``dual`` the best that factor J^T J or J J^T, ``packed``, ``jacobian``,
@@ -104,7 +106,7 @@ class LevenbergMarquardt:
         self,
         module: nn.Module,
         *,
-        damping: float = 1e-3,
+        damping: float | None = 1e-3,
         damping_rule: str = "nielsen",
         solver: str = "auto",
         chunk_rows: int | None = None,
@@ -115,7 +117,7 @@ class LevenbergMarquardt:
         compile: bool = False,
         process_group: Any = None,
     ) -> None:
-        if not 0 < damping <= LARGEST:
+        if damping is not None and not 0 < damping <= LARGEST:
             raise InputError(f"damping={damping:g} is not possible; pass a number above 0, at most {LARGEST:g}.")
         if damping_rule not in RULES:
             raise unknown_name("damping rule", damping_rule, RULES)
@@ -130,7 +132,8 @@ class LevenbergMarquardt:
             solver = "primal"
         self._settings = Settings(solver, chunk_rows, accumulate_dtype, compile, reduction(process_group))
         first = flat_parameters(module).reshape(member_count(module) or 1, -1)[:, 0]
-        self._outcomes = [Outcome(damping, FIRST_GROWTH) for _ in range(len(first))]
+        first_damping = math.nan if damping is None else damping
+        self._outcomes = [Outcome(first_damping, FIRST_GROWTH) for _ in range(len(first))]
         self._prior = torch.zeros_like(first) if evidence else None
         self._effective = torch.full_like(first, math.nan) if evidence else None
         self._terms = [0.0] * len(first)
@@ -184,6 +187,9 @@ class LevenbergMarquardt:
         """Return the parameters (R', P) after the step of the active members."""
         path, problem = prepared.path, prepared.problem_of(chosen, members)
         found = path.linearise(problem, w)
+        if any(math.isnan(outcome.damping) for outcome in outcomes):
+            for outcome, size in zip(outcomes, found.mean_diagonal.tolist(), strict=True):
+                outcome.damping = min(max(_FIRST_SHARE * size, SMALLEST), LARGEST)
         prior = None
         if self._prior is not None:
             assert isinstance(found, Primal)

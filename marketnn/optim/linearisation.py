@@ -32,6 +32,11 @@ class Primal:
     jte: Tensor
     sse: Tensor
 
+    @property
+    def mean_diagonal(self) -> Tensor:
+        """The mean of J^T J's diagonal, (R,)."""
+        return self.jtj.diagonal(dim1=-2, dim2=-1).mean(-1)
+
     def factor(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
         """Factor ``J^T J + mu D`` of some members.
 
@@ -40,7 +45,7 @@ class Primal:
             members: which members (R',), ``None`` for all.
 
         Returns:
-            The factor (R', P, P), and whether the factorisation succeeded (R',).
+            The factor (R', P, P), and 0 where the factorisation succeeded (R',).
         """
         return factor(self.jtj if members is None else self.jtj.index_select(0, members), damping)
 
@@ -63,14 +68,19 @@ class Dual:
     jte: Tensor
     sse: Tensor
 
+    @property
+    def mean_diagonal(self) -> Tensor:
+        """The mean of J^T J's diagonal, (R,): J J^T has the same trace."""
+        return self.gram.diagonal(dim1=-2, dim2=-1).sum(-1) / self.jte.shape[-1]
+
     def step(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Solve for the step (R', P) of some members, and say where the factorisation succeeded (R',)."""
+        """Solve for the step (R', P) of some members, and 0 where the factorisation succeeded (R',)."""
         if members is None:
-            triangle, solved = factor(self.gram, damping)
-            return self.pull_back(solve(triangle, -self.e)), solved
-        triangle, solved = factor(self.gram.index_select(0, members), damping)
+            triangle, failed = factor(self.gram, damping)
+            return self.pull_back(solve(triangle, -self.e)), failed
+        triangle, failed = factor(self.gram.index_select(0, members), damping)
         u = solve(triangle, -self.e.index_select(0, members))
-        return self.pull_back(torch.zeros_like(self.e).index_copy(0, members, u)).index_select(0, members), solved
+        return self.pull_back(torch.zeros_like(self.e).index_copy(0, members, u)).index_select(0, members), failed
 
 
 Linearisation = Primal | Dual
@@ -101,13 +111,13 @@ class Path(Protocol):
 
 
 def factor(matrix: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor ``matrix + diag(damping)`` and say where that succeeded; the matrix is lent and given back unchanged."""
+    """Factor ``matrix + diag(damping)`` with 0 where that succeeded; the matrix is lent and given back unchanged."""
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
     undamped = diagonal.clone()
     diagonal += damping
-    triangle, info = torch.linalg.cholesky_ex(matrix)
+    triangle, failed = torch.linalg.cholesky_ex(matrix)
     diagonal.copy_(undamped)
-    return triangle, info == 0
+    return triangle, failed
 
 
 def solve(triangle: Tensor, right: Tensor) -> Tensor:
@@ -128,8 +138,8 @@ def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tens
     Returns:
         The step (P,) or (R, P), and whether its factorisation succeeded, () or (R,).
     """
-    triangle, solved = factor(jtj.clone(), damping.unsqueeze(-1))
-    return solve(triangle, -jte), solved
+    triangle, failed = factor(jtj.clone(), damping.unsqueeze(-1))
+    return solve(triangle, -jte), failed == 0
 
 
 def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,5 +154,5 @@ def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Te
     Returns:
         As ``primal_step``.
     """
-    triangle, solved = factor(gram.clone(), damping.unsqueeze(-1))
-    return -torch.matmul(jac.mT, solve(triangle, e).unsqueeze(-1)).squeeze(-1), solved
+    triangle, failed = factor(gram.clone(), damping.unsqueeze(-1))
+    return -torch.matmul(jac.mT, solve(triangle, e).unsqueeze(-1)).squeeze(-1), failed == 0

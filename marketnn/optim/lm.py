@@ -20,7 +20,7 @@ class Config:
     """Levenberg-Marquardt (paper A, eq. 2.7).
 
     Attributes:
-        damping: mu of the first trial.
+        damping: mu of the first trial; ``None`` is a thousandth of J^T J's mean diagonal.
         damping_rule: ``nielsen`` follows the gain ratio, ``multiplicative`` is 0.1 and 10.
         solver: ``auto``, ``primal`` (parameters by parameters), ``dual`` (residuals by residuals), or a path by name.
         chunk_rows: rows at a time; ``None`` chooses.
@@ -30,7 +30,7 @@ class Config:
         evidence: Bayesian regularisation (MathWorks' ``trainbr``).
     """
 
-    damping: float = 1e-3
+    damping: float | None = 1e-3
     damping_rule: Literal["nielsen", "multiplicative"] = "nielsen"
     solver: Literal["auto", "primal", "dual", "packed", "jacobian", "gram", "autodiff", "autodiff_gram"] = "auto"
     chunk_rows: int | None = None

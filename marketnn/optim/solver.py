@@ -83,7 +83,7 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
                 f"for a {type(module).__name__} pass solver=auto."
             )
         return settings.solver
-    if settings.solver == "primal" or settings.reduce or (settings.accumulate_dtype and settings.solver == "auto"):
+    if settings.solver == "primal" or settings.reduce:
         open_paths = [name for name in open_paths if name in _PRIMAL]
     elif settings.solver == "dual":
         open_paths = [name for name in open_paths if name not in _PRIMAL]
@@ -120,7 +120,7 @@ def build_path(name: str, module: nn.Module, settings: Settings) -> Path:
         InputError: a setting that the path has no use for.
     """
     dense = dense_shape(module)
-    if settings.accumulate_dtype is not None and name not in ("packed", "autodiff"):
+    if settings.accumulate_dtype is not None and settings.solver == name and name not in ("packed", "autodiff"):
         raise InputError(f"accumulate_dtype={settings.accumulate_dtype} needs solver=packed or autodiff, not {name}.")
     if settings.reduce is not None and name not in _PRIMAL:
         raise InputError(f"a process group needs a primal solver, not {name}; pass solver=primal.")

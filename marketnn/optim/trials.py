@@ -129,15 +129,15 @@ def search(
         members = None if len(pending) == len(outcomes) else torch.tensor(pending, device=w.device)
         damping = torch.tensor([[outcomes[r].damping] for r in pending], dtype=w.dtype).to(w.device)
         damping = damping if scale is None else damping * _of(scale, members)
-        step, change, solved = _damped_step(objective, gradient, damping, members, geodesic)
+        step, change, failed = _damped_step(objective, gradient, damping, members, geodesic)
         trial = _of(w, members) + change
         problem = objective.problem if members is None else objective.problem.select(members)
         sse = objective.path.sse(problem, trial)
         after = sse if objective.prior is None else objective.total(trial, sse, members)
         slope, damped, squares = _products(step, _of(gradient, members), damping)
-        columns = _of(found.sse, members), squares, solved.to(w.dtype), sse, _of(before, members), after, damped - slope
+        columns = _of(found.sse, members), squares, failed.to(w.dtype), sse, _of(before, members), after, damped - slope
         for r, fact in zip(pending, torch.stack(columns, dim=1).tolist(), strict=True):
-            first_sse, norm_squared, solved_r, sse_r, before_r, after_r, predicted = fact
+            first_sse, norm_squared, failed_r, sse_r, before_r, after_r, predicted = fact
             outcome, number = outcomes[r], terms[r]
             if not outcome.tries:
                 outcome.start(first_sse / number, 2 * math.sqrt(norm_squared) / number)
@@ -145,7 +145,7 @@ def search(
             decrease = before_r - after_r
             if objective.prior is None and new_loss >= outcome.loss:
                 decrease = min(decrease, 0.0)
-            outcome.judge(rule, bool(solved_r), new_loss, decrease, predicted)
+            outcome.judge(rule, failed_r == 0, new_loss, decrease, predicted)
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             return w
         w = _accept(w, trial, [outcomes[r].accepted for r in pending], members)
@@ -156,30 +156,29 @@ def search(
 def _products(step: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Compute step . gradient, step . D step and gradient . gradient (R',) of the damping matrix D in few operations."""
     both = torch.stack((step, gradient), dim=1)
-    products = torch.bmm(both, both.mT)
+    lengths, slope, _, squares = torch.bmm(both, both.mT).flatten(1).unbind(1)
     same = damping.shape[-1] == 1
-    damped = damping.squeeze(-1) * products[:, 0, 0] if same else (damping * step.square()).sum(-1)
-    return products[:, 0, 1], damped, products[:, 1, 1]
+    return slope, damping.squeeze(-1) * lengths if same else (damping * step.square()).sum(-1), squares
 
 
 def _damped_step(
     objective: Objective, gradient: Tensor, damping: Tensor, members: Tensor | None, geodesic: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the damped Gauss-Newton step (R', P), the change to make of it, and where the factorisation succeeded."""
+    """Return the damped Gauss-Newton step (R', P), the change to make of it, and 0 where the factorisation succeeded."""
     found = objective.found
     if not isinstance(found, Primal):
-        step, solved = found.step(damping, members)
-        return step, step, solved
+        step, failed = found.step(damping, members)
+        return step, step, failed
     added = damping if objective.prior is None else damping + _of(objective.prior, members).unsqueeze(-1)
-    triangle, solved = found.factor(added, members)
+    triangle, failed = found.factor(added, members)
     step = solve(triangle, -_of(gradient, members))
     if not geodesic:
-        return step, step, solved
+        return step, step, failed
     problem = objective.problem if members is None else objective.problem.select(members)
     bend = objective.path.bend(problem, _of(objective.w, members), step)
     half_acceleration = solve(triangle, -bend) / 2
     short = 2 * half_acceleration.norm(dim=-1) <= _LONGEST_ACCELERATION * step.norm(dim=-1)
-    return step, step + torch.where(short.unsqueeze(-1), half_acceleration, 0.0), solved
+    return step, step + torch.where(short.unsqueeze(-1), half_acceleration, 0.0), failed
 
 
 def _scale(found: Linearisation) -> Tensor:

@@ -12,6 +12,7 @@ from torch.func import functional_call, vmap
 from marketnn import registry
 from marketnn.errors import ConfigurationError, InputError
 from marketnn.network import BPNetwork
+from marketnn.optim import train
 from marketnn.network.bp import Config
 
 ROOT = Path(__file__).parents[2]
@@ -79,17 +80,25 @@ def test_forward_runs_unchanged_under_functional_call_and_vmap():
 def test_nguyen_widrow_tiles_the_input_range(hidden, straight):
     d, h = 2, 50
     weight, bias, *output = parameters_of(BPNetwork([d, h, 1], hidden=hidden, seed=3))
-    # In units u = 2 x - 1 of the range, each unit's net input is v u + c, |v| = 0.7 h^(1/d) straight stretches.
-    v, c = weight / 2, bias + weight.sum(-1) / 2
-    torch.testing.assert_close(v.norm(dim=-1) / straight, torch.full((h,), 0.7 * h ** (1 / d), dtype=torch.float64))
-    places = (c / v.norm(dim=-1) * v[:, 0].sign()).sort().values
+    # Over [-1, 1] each unit's net input is w x + b, |w| = 0.7 h^(1/d) straight stretches.
+    lengths = weight.norm(dim=-1)
+    torch.testing.assert_close(lengths / straight, torch.full((h,), 0.7 * h ** (1 / d), dtype=torch.float64))
+    places = (bias / lengths * weight[:, 0].sign()).sort().values
     torch.testing.assert_close(places, torch.linspace(-1, 1, h, dtype=torch.float64), rtol=0, atol=1e-12)
     assert all(part.abs().max() <= 0.5 for part in output)
 
 
 def test_nguyen_widrow_of_one_unit_is_centred():
-    weight, bias, *_ = parameters_of(BPNetwork([1, 1, 1], seed=3))
-    assert torch.allclose(bias + weight.sum(-1) / 2, torch.zeros(1, dtype=torch.float64))
+    _, bias, *_ = parameters_of(BPNetwork([1, 1, 1], seed=3))
+    assert bias.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_sine_is_fitted_from_every_seed_whichever_way_its_inputs_are_scaled(low):
+    x = torch.linspace(low, 1, 41, dtype=torch.float64).unsqueeze(-1)
+    y = torch.sin(2 * torch.pi * (x - low) / (1 - low))
+    networks = BPNetwork([1, 5, 1], output="identity", members=20)
+    assert train(networks, x, y, goal=1e-6).stop_reason == ["goal"] * 20
 
 
 def test_glorot_keeps_within_its_bound():

@@ -53,17 +53,25 @@ def dual_system(dense: Dense, w: Tensor, x: Tensor, y: Tensor, root_weight: Tens
     weights = dense.split(w)
     values = forward(dense, weights, with_ones(x))
     slope = slopes(dense, values)
-    scale = None if root_weight is None else root_weight.unsqueeze(-2)
 
-    def scaled(rows_rmn: Tensor) -> Tensor:
-        return rows_rmn if scale is None else rows_rmn * scale
+    def push(v: Tensor) -> Tensor:
+        return _scaled(push_forward(dense, weights, dense.split(v), values, slope), root_weight).flatten(1)
+
+    def pull(u: Tensor) -> Tensor:
+        return pull_back(dense, weights, values, slope, _scaled(u.unflatten(1, (dense.n_outputs, -1)), root_weight))
 
     return DualSystem(
-        e=scaled(y.mT - values[-1]).flatten(1),
+        e=_scaled(y.mT - values[-1], root_weight).flatten(1),
         gram=gram(dense, values, *deltas(weights, slope, root_weight)),
-        push_forward=lambda v: scaled(push_forward(dense, weights, dense.split(v), values, slope)).flatten(1),
-        pull_back=lambda u: pull_back(dense, weights, values, slope, scaled(u.unflatten(1, (dense.n_outputs, -1)))),
+        push_forward=push,
+        pull_back=pull,
     )
+
+
+def sum_of_squares(dense: Dense, w: Tensor, x: Tensor, y: Tensor, root_weight: Tensor | None) -> Tensor:
+    """Compute the weighted sums of squared residuals (R,); arguments as those of ``dual_system``."""
+    yhat_rmn = forward(dense, dense.split(w), with_ones(x))[-1]
+    return _scaled(y.mT - yhat_rmn, root_weight).square().sum((1, 2))
 
 
 def gram(dense: Dense, values: Sequence[Tensor], last: Tensor | None, hidden: Sequence[Tensor]) -> Tensor:
@@ -87,6 +95,7 @@ def gram(dense: Dense, values: Sequence[Tensor], last: Tensor | None, hidden: Se
         for first in range(0, n, _PANEL):
             stop = min(first + _PANEL, n)
             start, end = output * n + first, output * n + stop
+            # A panel begins at the diagonal: the remaining rows of its own output, then all rows of the outputs above.
             panel = gram_rqq[:, start:, start:end]
             own, above = panel[:, : n - first], panel[:, n - first :].unflatten(1, (-1, n))
             own.copy_(torch.matmul(top[..., first:].mT, top[..., first:stop]))
@@ -126,6 +135,11 @@ def push_forward(
         change = torch.baddbmm(net, weights[layer][..., :-1], change.mul_(below))
     last = slope[-1]
     return change if last is None else change.mul_(last)
+
+
+def _scaled(rows_rmn: Tensor, root_weight: Tensor | None) -> Tensor:
+    """Scale rows (R, m, n) by the square roots of their weights."""
+    return rows_rmn if root_weight is None else rows_rmn * root_weight.unsqueeze(-2)
 
 
 def _weighted(value: Tensor, last: Tensor | None, output: int) -> Tensor:

@@ -118,7 +118,7 @@ def train(
         x: (n, d), or with members also (R, n, d).
         y: (n, m), or with members also (R, n, m).
         weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
-        optimizer: the name of one with its defaults (``lm``, ``gd``, ``adam``, ``lbfgs``, ...), or a function from a
+        optimizer: the name of one with its defaults (``lm``, ``lm_minibatch``, ``gd``, ``adam``, ``lbfgs``), or a function from a
             module to a stepper.
         max_epochs: epochs at most, those before a resumption included.
         goal: stop at an MSE not above it.

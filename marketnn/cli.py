@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-GROUPS = ("pipeline", "data", "scaler", "cluster", "device", "experiment")
+GROUPS = ("pipeline", "data", "scaler", "cluster", "network", "optimizer", "device", "experiment")
 ROOT_KEYS = {*GROUPS, "seed", "model"} - {"experiment"}
 SWEEP = {"-m", "--multirun"}
 OWN_FLAGS = SWEEP | {"-h", "--help", "--hydra-help", "--version"}
@@ -28,7 +28,8 @@ EXAMPLES = (
     ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
     ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
     ("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn", "your own customers"),
-    ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new customers"),
+    ("marketnn pipeline=scorecard data=packaged data.table=concrete", "a network from indices to a score"),
+    ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new rows"),
 )
 
 
@@ -88,6 +89,7 @@ def help_text() -> str:
     for title, prefix, file in (
         ("keys of data=csv (the others: configs/data)", "data.", folder / "data" / "csv.yaml"),
         ("keys of pipeline=churn", "pipeline.", folder / "pipeline" / "churn.yaml"),
+        ("keys of pipeline=scorecard", "pipeline.", folder / "pipeline" / "scorecard.yaml"),
         ("keys of every run", "", folder / "config.yaml"),
     ):
         lines += ["", title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file))]
@@ -160,7 +162,7 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
         raise ConfigurationError(f"{key} is missing; it cannot be taken out.")
     module, config = registry.configure("pipeline", settings["pipeline"])
     device = registry.merge(DeviceConfig, settings["device"], where="device")
-    for group in ("data", "scaler", "cluster"):
+    for group in ("data", "scaler", "cluster", "network", "optimizer"):
         registry.configure(group, settings[group])
     seed = registry.cast(settings["seed"], int, "seed")
     if seed < 0 or (device.threads is not None and device.threads < 1):
@@ -169,6 +171,8 @@ def execute(settings: Mapping[str, Any], folder: Path, *, config_text: str = "",
         data=settings["data"],
         scaler=settings["scaler"],
         cluster=settings["cluster"],
+        network=settings["network"],
+        optimizer=settings["optimizer"],
         device=device.name,
         seed=seed,
         model=registry.cast(settings["model"], str | None, "model"),

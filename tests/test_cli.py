@@ -53,7 +53,10 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["pipeline=chrun"], r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: churn, inspect, predict"),
+        (
+            ["pipeline=chrun"],
+            r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: churn, inspect, predict, scorecard",
+        ),
         (["pipeline=../../etc"], r"unknown pipeline '\.\./\.\./etc'"),
         (["data=exel"], r"There are: csv, packaged, parquet, sql"),
         (["experiment=paper_c/table_1"], r"There are: .*paper_a/table_4_1"),
@@ -105,6 +108,12 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["data=sql", "data.url=sqlite:///no.db", "data.query='select 1'"], r"there is no database file 'no\.db'"),
         (["data=sql", "data.url='${oc.env:NO_SUCH_NAME}'", "data.query='select 1'"], r"NO_SUCH_NAME"),
+        (["optimizer=lmm"], r"unknown optimizer 'lmm'\. Did you mean 'lm'\?"),
+        (["network=bp,cnn"], r"There are: bp"),
+        (["optimizer.daping=1"], r"unknown key 'optimizer\.daping'\. Did you mean 'optimizer\.damping'\?"),
+        (["network.hidden=relu"], r"network\.hidden=relu is not possible; choose sigmoid, tanh"),
+        (["pipeline=scorecard", "data=packaged"], r"target 'churn' is text, such as '(Yes|No)'; a number is needed"),
+        (["pipeline=scorecard", "data=csv", "data.path=good.csv"], r"no target column; pass data\.target"),
         (["pipeline=predict"], r"model is missing; pass model=RUN_FOLDER"),
         (["pipeline=predict", "model=nowhere"], r"model=nowhere: there is no such folder"),
         (["pipeline=predict", "model=."], r"the folder holds no model"),
@@ -166,6 +175,6 @@ def test_the_command_itself(here: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
     bad = subprocess.run([*command, "pipeline=no"], capture_output=True, text=True, cwd=here, env=environment)
     assert bad.returncode == 2
-    assert bad.stderr == "marketnn: unknown pipeline 'no'.\nThere are: churn, inspect, predict.\n"
+    assert bad.stderr == "marketnn: unknown pipeline 'no'.\nThere are: churn, inspect, predict, scorecard.\n"
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, env=environment)
     assert re.fullmatch(r"marketnn \d+\.\d+\.\d+\n", version.stdout)

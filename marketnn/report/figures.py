@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-BLUE, RED, GREY, GREEN = "#2b6cb0", "#c53030", "#8896a5", "#2f855a"
+BLUE, RED, GREY, GREEN, ORANGE = "#2b6cb0", "#c53030", "#8896a5", "#2f855a", "#b7791f"
 
 
 def roc_figure(fpr: np.ndarray, tpr: np.ndarray, auc: float, operating_point: tuple[float, float]) -> Figure:
@@ -57,21 +58,31 @@ def calibration_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def effects_figure(effects: pd.DataFrame, n_most: int = 20) -> Figure:
-    """Draw effects with their confidence intervals, the strongest on top.
+def effects_figure(
+    effects: pd.DataFrame,
+    n_most: int = 20,
+    *,
+    xlabel: str = "effect on the log odds per standard deviation, 95 % interval",
+    raising: str = RED,
+    lowering: str = GREEN,
+) -> Figure:
+    """Draw effects with their intervals, the strongest on top.
 
     Args:
-        effects: indexed by variable; columns effect, low, high (log odds per standard deviation).
+        effects: indexed by variable; columns effect, low, high.
+        n_most: how many are drawn.
+        xlabel: what an effect is.
+        raising, lowering: colours of positive and of other effects.
     """
     shown = effects.reindex(effects["effect"].abs().sort_values(ascending=False).index).head(n_most)[::-1]
     figure, axes = _figure(7.5, 0.9 + 0.28 * len(shown))
     place = np.arange(len(shown))
-    colours = [RED if value > 0 else GREEN for value in shown["effect"]]
+    colours = [raising if value > 0 else lowering for value in shown["effect"]]
     axes.hlines(place, shown["low"], shown["high"], color=GREY, linewidth=1.5)
     axes.scatter(shown["effect"], place, color=colours, zorder=3, s=22)
     axes.axvline(0, color=GREY, linestyle=":")
     axes.set_yticks(place, shown.index)
-    axes.set_xlabel("effect on the log odds per standard deviation, 95 % interval")
+    axes.set_xlabel(xlabel)
     return figure
 
 
@@ -125,6 +136,48 @@ def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], yl
     axes.set_ylabel(ylabel)
     axes.margins(y=0.12)
     axes.legend()
+    return figure
+
+
+def predicted_figure(actual: np.ndarray, predicted: np.ndarray, name: str) -> Figure:
+    """Draw predicted (n,) against actual values (n,), and the line on which they agree.
+
+    Args:
+        actual, predicted: in the same unit.
+        name: what they are.
+    """
+    figure, axes = _figure(5.4, 5.0)
+    ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
+    axes.plot(ends, ends, color=GREY, linestyle=":", label="perfectly predicted")
+    axes.scatter(actual, predicted, s=14, color=BLUE, alpha=0.5, linewidths=0, label="test rows")
+    axes.set(xlabel=f"{name}, actual", ylabel=f"{name}, predicted", aspect="equal")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def training_figure(history: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
+    """Draw the losses per epoch and, where the optimiser has one, the damping below them, on logarithmic axes.
+
+    Args:
+        history: ``epoch``, ``loss``, and if any ``validation_loss`` and ``damping``, one value per epoch.
+        best_epoch: the epoch whose weights were kept.
+    """
+    rows = 2 if "damping" in history else 1
+    figure = Figure(figsize=(7.5, 1.2 + 2.4 * rows), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(rows, 1, sharex=True))
+    drawn = [[("loss", "training", BLUE), ("validation_loss", "validation", RED)], [("damping", "damping μ", GREEN)]]
+    for axes, curves, ylabel in zip(panels, drawn, ("mean squared error, scaled", "damping μ"), strict=False):
+        for name, label, colour in curves:
+            if name in history:
+                axes.plot(history["epoch"], history[name], color=colour, label=label)
+        axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"weights kept: epoch {best_epoch}")
+        axes.set(yscale="log", ylabel=ylabel)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(loc="upper right")
+    panels[-1].set_xlabel("epoch")
     return figure
 
 

@@ -10,10 +10,11 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -124,6 +125,20 @@ class Run:
         """Record a curve for TensorBoard, one value per step counted from 1."""
         for step, value in enumerate(values, start=1):
             self._events.add_scalar(name, value, step)
+
+    def histogram(self, name: str, values: np.ndarray, step: int = 0) -> None:
+        """Record how numbers are distributed, for TensorBoard."""
+        self._events.add_histogram(name, values, step)
+
+    def charts(self, title: str, charts: Mapping[str, Sequence[str]]) -> None:
+        """Lay curves out on TensorBoard's page of custom scalars, once per run.
+
+        Args:
+            title: of the group of charts.
+            charts: title of each chart -> the names of the curves in it.
+        """
+        layout = {name: ["Multiline", [f"^{re.escape(curve)}$" for curve in curves]] for name, curves in charts.items()}
+        self._events.add_custom_scalars({title: layout})
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
         """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""

@@ -197,6 +197,15 @@ def test_packaged_tables_are_the_real_ones(name: str, n_rows: int, n_positive: i
     assert len(table.ready().schema.features) >= 15
 
 
+def test_a_packaged_table_with_a_score() -> None:
+    table = registry.build("data", {"name": "packaged", "table": "concrete"}).ready()
+    assert table.features.shape == (1030, 8)
+    score = table.numeric_target()
+    assert (score.min(), score.max()) == (2.33, 82.6)
+    with pytest.raises(InputError, match=r"has 845 classes"):
+        table.binary_target()
+
+
 def test_a_packaged_file_that_changed_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     changed = {
         "wa_churn": packaged.TABLES["wa_churn"].__class__(**{**vars(packaged.TABLES["wa_churn"]), "sha256": "0" * 64})
@@ -207,7 +216,7 @@ def test_a_packaged_file_that_changed_is_not_opened(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_packaged_table_is_chosen_from_the_list() -> None:
-    with pytest.raises(ConfigurationError, match=r"There are: caravan, mlc_churn, wa_churn"):
+    with pytest.raises(ConfigurationError, match=r"There are: caravan, concrete, mlc_churn, wa_churn"):
         registry.build("data", {"name": "packaged", "table": "../../etc/passwd"})
 
 

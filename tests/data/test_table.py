@@ -229,3 +229,20 @@ def test_typed_sources_keep_their_types() -> None:
     assert [column.role for column in typed.schema.columns] == [Role.NUMERIC, Role.NUMERIC, Role.EXCLUDED, Role.TARGET]
     assert typed.frame["active"].tolist() == [1.0, 0.0] * 20
     assert typed.binary_target()[1] == "1"
+
+
+def test_a_numeric_target_is_its_numbers() -> None:
+    scores = table(customers().assign(churn=[f"{i / 4}" for i in range(40)]), target="churn").numeric_target()
+    np.testing.assert_array_equal(scores, np.arange(40) / 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["yes", "no"] * 20, r"test: target 'churn' is text, such as 'yes'; a number is needed"),
+        (["2.5"] * 40, r"test: target 'churn' is 2\.5 in every row; there is nothing to predict"),
+    ],
+)
+def test_a_numeric_target_that_cannot_be(values: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        table(customers().assign(churn=values), target="churn").numeric_target()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 from marketnn.errors import InputError
 from marketnn.tracking import Run
@@ -27,6 +29,8 @@ def filled(folder: Path) -> Run:
         figure.subplots().plot([0, 1])
         run.figure("line", figure, "A line")
         run.curve("loss", [3.0, 2.0, 1.0])
+        run.histogram("weights", np.array([-1.0, 0.0, 0.0, 2.0]), 3)
+        run.charts("training", {"loss": ["loss", "validation (5 %)"]})
         run.metric(auc=0.75, n_rows=np.int64(7))
     return run
 
@@ -60,6 +64,19 @@ def test_tensorboard_reads_it_back(tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
     assert events.Scalars("metrics/auc")[0].value == 0.75
     assert events.Images("figures/line")
+    (histogram,) = events.Histograms("weights")
+    assert histogram.step == 3
+    numbers = histogram.histogram_value
+    assert (numbers.min, numbers.max, numbers.num, numbers.sum) == (-1.0, 2.0, 4.0, 1.0)
+    layout = layout_pb2.Layout()
+    layout.ParseFromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
+    (category,) = layout.category
+    (chart,) = category.chart
+    assert (category.title, chart.title) == ("training", "loss")
+    first, second = chart.multiline.tag
+    assert re.search(first, "loss")
+    assert not re.search(first, "validation_loss")
+    assert re.search(second, "validation (5 %)")
     text = events.Tensors("tables/numbers/text_summary")[0].tensor_proto.string_val[0].decode()
     assert text.splitlines()[0] == "| name | value |"
 

@@ -9,12 +9,24 @@
 from marketnn.pipeline.churn.analysis import ChurnAnalysis, Config, analyse
 from marketnn.pipeline.churn.model import ChurnModel, Portrait
 from marketnn.pipeline.churn.record import record
+from marketnn.pipeline.churn.scores import record_scores
 from marketnn.pipeline.parts import Parts
 from marketnn.tracking import Run
 
-__all__ = ["N_STAGES", "ChurnAnalysis", "ChurnModel", "Config", "Portrait", "analyse", "run"]
+__all__ = [
+    "N_STAGES",
+    "ChurnAnalysis",
+    "ChurnModel",
+    "Config",
+    "Model",
+    "Portrait",
+    "analyse",
+    "record_scores",
+    "run",
+]
 
 N_STAGES = 4
+Model = ChurnModel
 
 
 def run(config: Config, parts: Parts, out: Run) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.metrics import pairwise_distances_argmin
 
-from marketnn import registry
 from marketnn.errors import InputError
+from marketnn.pipeline.parts import restored_scaler
 from marketnn.preprocess.encoding import Encoded, Encoder
 from marketnn.preprocess.scaling import Scaler
 from marketnn.tracking import SavedModel
@@ -126,8 +126,6 @@ class ChurnModel:
         """
         settings, arrays = saved.settings, saved.arrays
         try:
-            scaler_state = settings["scaler"]
-            scaler = type(registry.build("scaler", {"name": scaler_state["name"]})).from_dict(scaler_state)
             model = cls(
                 target=str(settings["target"]),
                 positive=str(settings["positive"]),
@@ -136,7 +134,7 @@ class ChurnModel:
                 encoder=Encoder.from_dict(settings["encoder"]),
                 coefficients=dict(zip(settings["coefficient_names"], arrays["coefficients"].tolist(), strict=True)),
                 threshold=float(settings["threshold"]),
-                scaler=scaler,
+                scaler=restored_scaler(settings["scaler"]),
                 centres=arrays["centres"],
                 portrait_columns=tuple(settings["portrait_columns"]),
                 portraits=tuple(Portrait(**portrait) for portrait in settings["portraits"]),

@@ -1,0 +1,148 @@
+"""A:72, "enhances training speed and accuracy": LM against gradient descent, momentum, Adam and L-BFGS on equal terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.claims import Claims, read_yaml
+from experiments.experiment import Findings, Workspace
+from experiments.fitting import load_problems, prepare
+from experiments.ledger import Row, compare
+from experiments.optimizer_race import Lap, run_lap, standings
+from experiments.recording import recorded
+from marketnn.report.figures import BLUE, GREEN, GREY, ORANGE, RED
+from marketnn.report.page import FigureBlock
+
+NAME = "paper_a/lm_vs_bp"
+ITEMS = ("LMBP training speed", "LMBP accuracy")
+BP = "gradient descent"
+SETTINGS = Path(__file__).with_suffix(".yaml")
+COLOURS = (RED, BLUE, GREEN, ORANGE, GREY)
+
+
+def run(workspace: Workspace) -> Findings:
+    """Race the optimisers, and compare who was first with what the paper says."""
+    return race(workspace, read_yaml(SETTINGS))
+
+
+def race(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
+    """Run the experiment with given sizes.
+
+    Args:
+        workspace: claims and folder.
+        settings: the keys of ``lm_vs_bp.yaml``.
+    """
+    problems, note = load_problems(settings["n_scorecard"], seed=0)
+    folder = workspace.runs / NAME
+    with recorded(folder, "LMBP against other optimisers", SETTINGS, n_stages=len(problems)) as out:
+        for how in settings["methods"].values():
+            # What is loaded at first use is nobody's training time.
+            run_lap(prepare(problems[0], 0), "", {**how, "max_epochs": 1}, settings["hidden_sizes"], 0)
+        laps: list[Lap] = []
+        for problem in problems:
+            with out.stage(problem.name):
+                for seed in settings["seeds"]:
+                    prepared = prepare(problem, seed)
+                    laps += [
+                        run_lap(prepared, method, how, settings["hidden_sizes"], seed)
+                        for method, how in settings["methods"].items()
+                    ]
+        table = standings(laps, settings["levels"])
+        for lap in laps:
+            out.curve(f"{lap.problem}/{lap.method}/seed_{lap.seed}", lap.loss.tolist())
+        abouts = "; ".join(f"{problem.name}: {problem.about}" for problem in problems)
+        out.section("Optimisers on equal terms", f"{abouts}. {note}")
+        out.text(
+            "Medians over seeds. Epochs to 5: until the training error is the one that LM has after 5 epochs; inf says that the "
+            "budget was not enough. The test error is at the weights of the best validation error."
+        )
+        out.table("standings", table, "LM against the others", index=True)
+        not_won = where_lm_does_not_win(table) or ["LM is first on every problem by every measure."]
+        for line in (note, *not_won):
+            out.headline(line)
+            print(line)
+        caption = "Training error by epoch and by second, one line per seed, from the same first weights."
+        out.figure("race", race_figure(laps), caption)
+    block = FigureBlock.of(race_figure(laps), caption)
+    return Findings(ledger_rows(workspace.claims, table, settings), (block,), (folder,))
+
+
+def where_lm_does_not_win(table: pd.DataFrame) -> list[str]:
+    """Say in sentences where another optimiser was faster or better than LM, by the columns of ``standings`` that are there."""
+    lines = []
+    for problem, rows in table.groupby(level="problem", sort=False):
+        of_problem = rows.droplevel("problem")
+        for column in (name for name in table if name == "test_rmse" or "_to_" in name):
+            better = of_problem.loc[of_problem[column] < of_problem.at["LM", column], column]
+            if len(better):
+                others = ", ".join(f"{method} {value:.3g}" for method, value in better.items())
+                measure = column.replace("_", " ").replace("rmse", "RMSE")
+                lines.append(
+                    f"LM does not win on {problem}, {measure}: {others}, LM {of_problem.at['LM', column]:.3g}."
+                )
+    return lines
+
+
+def ledger_rows(claims: Claims, table: pd.DataFrame, settings: Mapping[str, Any]) -> tuple[Row, Row]:
+    """Compare the race with the two halves of the claim; BP is plain gradient descent (eq. 2.6)."""
+    speed: dict[str, float] = {}
+    accuracy: dict[str, float] = {}
+    epochs: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    level = settings["levels"][0]
+    for problem in table.index.get_level_values("problem").unique():
+        of_problem = table.loc[problem]
+        lm, bp = of_problem.loc["LM"], of_problem.loc[BP]
+        speed[f"{problem}: fewer epochs than BP"] = int(lm[f"epochs_to_{level}"] < bp[f"epochs_to_{level}"])
+        speed[f"{problem}: less time than BP"] = int(lm[f"seconds_to_{level}"] < bp[f"seconds_to_{level}"])
+        accuracy[f"{problem}: lower test error than BP"] = int(lm["test_rmse"] < bp["test_rmse"])
+        for method, found in of_problem.iterrows():
+            errors[f"{problem}: test RMSE of {method}"] = float(found["test_rmse"])
+            # A budget that was not enough is a lower bound.
+            epochs[f"{problem}: epochs of {method}"] = float(min(found[f"epochs_to_{level}"], found["epochs"]))
+    # Seconds differ between machines, and a ledger must not.
+    not_won = where_lm_does_not_win(table[[name for name in table if not name.startswith("seconds")]])
+    return _row(claims, ITEMS[0], speed, epochs, not_won), _row(claims, ITEMS[1], accuracy, errors, [])
+
+
+def race_figure(laps: Sequence[Lap]) -> Figure:
+    """Draw the training errors by epoch (left) and by second (right), a row per problem, on logarithmic axes."""
+    problems = list(dict.fromkeys(lap.problem for lap in laps))
+    methods = list(dict.fromkeys(lap.method for lap in laps))
+    figure = Figure(figsize=(9.5, 0.7 + 2.9 * len(problems)), layout="constrained")
+    panels = figure.subplots(len(problems), 2, sharey="row", squeeze=False)
+    for lap in laps:
+        colour = COLOURS[methods.index(lap.method)]
+        left, right = panels[problems.index(lap.problem)]
+        label = lap.method if lap.seed == laps[0].seed else None
+        left.plot(np.arange(1, len(lap.loss) + 1), lap.loss, color=colour, linewidth=1.2, label=label)
+        right.plot(lap.seconds, lap.loss, color=colour, linewidth=1.2)
+    for problem, (left, right) in zip(problems, panels, strict=True):
+        left.set(xscale="log", yscale="log", xlabel="epoch", ylabel="training MSE, scaled", title=problem)
+        right.set(xscale="log", yscale="log", xlabel="seconds", title=problem)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(methods))
+    return figure
+
+
+def _row(
+    claims: Claims, item: str, judged: Mapping[str, float], shown: Mapping[str, float], remarks: Sequence[str]
+) -> Row:
+    claim = claims.printed["A"][item]["claim"]
+    return compare(
+        "A",
+        item,
+        NAME,
+        ours={**judged, **shown},
+        published=dict.fromkeys(judged, claim),
+        tolerance=0.0,
+        reason=" ".join([claims.finding("A", item), *remarks]),
+        in_kind=True,
+    )

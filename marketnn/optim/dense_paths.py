@@ -56,9 +56,9 @@ class DensePath:
         self._reduce = reduce
 
     def read(self) -> Tensor:
-        """Copy the module's parameters into vectors (R, P)."""
+        """Copy the module's parameters into vectors (R, P), whose memory is used again."""
         torch._foreach_copy_(self._views, self._parameters)
-        return self._vector.clone()
+        return self._vector
 
     def write(self, w: Tensor) -> None:
         """Copy vectors (R, P) into the module's parameters."""

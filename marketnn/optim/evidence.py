@@ -29,8 +29,9 @@ def effective_parameters(jtj: Tensor, strength: Tensor) -> Tensor:
     """
     n_parameters = jtj.shape[-1]
     # An own floor keeps a singular J^T J from spoiling the count before the first strength is known.
-    floor = torch.finfo(jtj.dtype).eps * jtj.diagonal(dim1=-2, dim2=-1).amax(-1)
-    triangle, failed = factor(jtj, torch.maximum(strength, floor).unsqueeze(-1))
+    diagonal = jtj.diagonal(dim1=-2, dim2=-1)
+    floor = torch.finfo(jtj.dtype).eps * diagonal.amax(-1)
+    triangle, failed = factor(jtj, diagonal, torch.maximum(strength, floor).unsqueeze(-1))
     trace = torch.cholesky_inverse(triangle).diagonal(dim1=-2, dim2=-1).sum(-1)
     return torch.where(failed == 0, n_parameters - strength * trace, torch.nan)
 

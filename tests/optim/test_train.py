@@ -121,7 +121,7 @@ def test_lm_reaches_what_descent_does_not():
         network = BPNetwork([1, 8, 1], seed=1)
         train(network, x, y, optimizer=name, max_epochs=60)
         losses[name] = mse(network, x, y)
-    assert losses["lm"] < 1e-6 < min(losses["gd"], losses["adam"], losses["lbfgs"])
+    assert losses["lm"] < 1e-5 < min(losses["gd"], losses["adam"], losses["lbfgs"])
 
 
 def test_stops_at_the_goal():

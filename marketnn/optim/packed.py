@@ -11,21 +11,27 @@ q pairs, in the order (0,0), (1,0), (1,1), (2,0), ...
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from marketnn.optim.dense import Dense, deltas
+from marketnn.optim.pairs import (
+    PANEL,
+    Scratch,
+    accumulate,
+    full_from_pairs,
+    laid_out,
+    n_pairs,
+    outer,
+    pack,
+    padded,
+    panels_of,
+)
 
 _EXPANDED = 2**20  # entries of J^T J that are unpacked at a time, 8 MB in float64
-_PANEL = 512  # pairs of inputs that are packed and multiplied at a time: with 1,000 rows, 4 MB
-
-
-def n_pairs(n: int) -> int:
-    """The number of pairs of n things, each with itself included."""
-    return n * (n + 1) // 2
 
 
 @dataclass
@@ -43,21 +49,6 @@ class Chunk:
     top: Tensor | None
     last: Tensor | None
     hidden: Sequence[Tensor]
-
-
-class Scratch:
-    """Memory that is allocated once and lent in any shape."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._like = like
-        self._held: dict[str, Tensor] = {}
-
-    def take(self, name: str, *shape: int) -> Tensor:
-        """Lend a tensor of that shape, its contents undefined, until the next ``take`` of the name."""
-        size = torch.Size(shape).numel()
-        if name not in self._held or self._held[name].numel() < size:
-            self._held[name] = self._like.new_empty(size)
-        return self._held[name][:size].view(shape)
 
 
 class PackedProducts:
@@ -82,7 +73,7 @@ class PackedProducts:
 
     def widest(self, members: int) -> int:
         """The largest number of products per row that are held at a time for R networks."""
-        return max(members * block.shape[0] for block in self._blocks) + _PANEL
+        return max(members * block.shape[0] for block in self._blocks) + PANEL
 
     def start(self, members: int, shared_input: bool) -> None:
         """Begin the sums of R networks at zero; ``shared_input`` says whether the rows are common to them."""
@@ -142,7 +133,7 @@ class _Block:
     sums: Tensor
 
     def start(self, members: int, shared_input: bool, like: Tensor) -> None:
-        self.sums = _laid_out(
+        self.sums = laid_out(
             like.new_zeros(members * self.shape[0] * self.shape[1]),
             members,
             self.shape,
@@ -171,19 +162,20 @@ class _Square(_Block):
         self.place = slice(dense.offsets[layer], dense.offsets[layer + 1])
         self.is_top = layer == dense.n_layers - 2
         self.folds = self.is_top and dense.activation(dense.n_layers - 1).slope is None
-        self.shape = (n_pairs(self.units), n_pairs(self.inputs))
+        self.panels = panels_of(self.inputs)
+        self.shape = (padded(n_pairs(self.units)), self.panels[-1].columns.stop)
         self.right_is_input = layer == 0
-        self._full = _full_from_pairs(self.inputs, device)
+        self._full = full_from_pairs(self.inputs, self.panels, device)
         self._lower = torch.tril_indices(self.units, self.units, device=device)
 
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         left = self._delta_pairs(chunk, weights, scratch)
         value = chunk.values[self.layer]
-        for first, stop in _panels(self.inputs):
-            columns = slice(n_pairs(first), n_pairs(stop))
-            right = scratch.take("right", *value.shape[:-2], columns.stop - columns.start, value.shape[-1])
-            _pack(value, first, stop, right)
-            _accumulate(self.sums[..., columns], left, right, scratch)
+        for panel in self.panels:
+            width = panel.columns.stop - panel.columns.start
+            right = scratch.take("right", *value.shape[:-2], width, value.shape[-1])
+            pack(value, panel.first, panel.stop, right)
+            accumulate(self.sums[..., panel.columns], left, right, scratch)
 
     def _delta_pairs(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> Tensor:
         """Pack ``sum_m delta_mh delta_mh'``; what does not depend on the row is multiplied in ``write``."""
@@ -195,28 +187,30 @@ class _Square(_Block):
             # delta_mh = W_mh g'_h last_m: the sum over m is a product of its own, (W_mh W_mh') with last_m^2.
             assert chunk.top is not None
             assert chunk.last is not None
-            _pack(chunk.top, 0, self.units, pairs)
+            pack(chunk.top, 0, self.units, pairs)
             last_weights = weights[-1][..., :-1]
             pair_weights = last_weights[..., self._lower[0]] * last_weights[..., self._lower[1]]
-            return pairs.mul_(torch.matmul(pair_weights.mT, chunk.last.square()))
-        _pack(source, 0, self.units, pairs)
+            pairs[:, : n_pairs(self.units)] *= torch.matmul(pair_weights.mT, chunk.last.square())
+            return pairs
+        pack(source, 0, self.units, pairs)
         if outputs > 1:
             one_output = scratch.take("one output", *pairs.shape)
             for output in range(1, outputs):
-                pairs += _pack(chunk.hidden[self.layer][:, output], 0, self.units, one_output)
+                pairs += pack(chunk.hidden[self.layer][:, output], 0, self.units, one_output)
         return pairs
 
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
+        sums = self.sums[:, : n_pairs(self.units)]
         if self.folds:
             last_weights = weights[-1][..., :-1]
             products = torch.matmul(last_weights.mT, last_weights)
-            self.sums *= products[:, self._lower[0], self._lower[1]].unsqueeze(-1)
+            sums *= products[:, self._lower[0], self._lower[1]].unsqueeze(-1)
         by_unit = jtj[:, self.place, self.place].unflatten(1, (self.units, -1)).unflatten(3, (self.units, -1))
         at_once = max(1, _EXPANDED // (len(jtj) * self.inputs**2))  # pairs of units
         first = 0
         for unit in range(self.units):
             if unit == self.units - 1 or n_pairs(unit + 2) - n_pairs(first) > at_once:
-                pairs = self.sums[:, n_pairs(first) : n_pairs(unit + 1)]
+                pairs = sums[:, n_pairs(first) : n_pairs(unit + 1)]
                 squares = pairs[:, :, self._full].unflatten(2, (self.inputs, self.inputs))
                 for row in range(first, unit + 1):
                     start = n_pairs(row) - n_pairs(first)
@@ -240,7 +234,7 @@ class _Corner(_Block):
         for output in range(self.distinct):
             scaled = value if chunk.last is None else value * chunk.last[..., output : output + 1, :]
             rows = slice(output * self.inputs, (output + 1) * self.inputs)
-            _accumulate(self.sums[:, rows], scaled, scaled, scratch)
+            accumulate(self.sums[:, rows], scaled, scaled, scratch)
 
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
         by_output = jtj[:, self.place, self.place].unflatten(1, (self.units, -1)).unflatten(3, (self.units, -1))
@@ -278,11 +272,11 @@ class _Edge(_Block):
             delta = chunk.hidden[self.layer]
             delta = (delta if chunk.last is None else delta * chunk.last.unsqueeze(-2)).flatten(1, 2)
         if self.input_right:
-            left = _outer(delta, last_value, scratch.take("left", len(delta), *self._outer_shape(delta, last_value)))
-            _accumulate(self.sums, left, value, scratch)
+            left = outer(delta, last_value, scratch.take("left", len(delta), *self._outer_shape(delta, last_value)))
+            accumulate(self.sums, left, value, scratch)
         else:
             right = scratch.take("right", len(last_value), *self._outer_shape(last_value, value))
-            _accumulate(self.sums, delta, _outer(last_value, value, right), scratch)
+            accumulate(self.sums, delta, outer(last_value, value, right), scratch)
 
     @staticmethod
     def _outer_shape(one: Tensor, other: Tensor) -> tuple[int, int]:
@@ -316,84 +310,16 @@ class _Cross(_Block):
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         lower, upper = chunk.hidden[self.layer], chunk.hidden[self.above]
         n = lower.shape[-1]
-        left = _outer(lower[:, 0], upper[:, 0], scratch.take("left", len(lower), self.shape[0], n))
+        left = outer(lower[:, 0], upper[:, 0], scratch.take("left", len(lower), self.shape[0], n))
         one_output = scratch.take("one output", *left.shape) if lower.shape[1] > 1 else left
         for output in range(1, lower.shape[1]):
-            left += _outer(lower[:, output], upper[:, output], one_output)
+            left += outer(lower[:, output], upper[:, output], one_output)
         value, above_value = chunk.values[self.layer], chunk.values[self.above]
-        right = _outer(value, above_value, scratch.take("right", len(lower), self.shape[1], n))
-        _accumulate(self.sums, left, right, scratch)
+        right = outer(value, above_value, scratch.take("right", len(lower), self.shape[1], n))
+        accumulate(self.sums, left, right, scratch)
 
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
         block = jtj[:, self.above_place, self.place]
         block = block.unflatten(1, (self.above_units, -1)).unflatten(3, (self.units, -1))
         products = self.sums.unflatten(2, (self.inputs, self.above_inputs)).unflatten(1, (self.units, self.above_units))
         block.copy_(products.permute(0, 2, 4, 1, 3))
-
-
-def _panels(inputs: int) -> Iterator[tuple[int, int]]:
-    """Cut the inputs into stretches (first, stop) of about ``_PANEL`` pairs."""
-    first = 0
-    for stop in range(1, inputs + 1):
-        if stop == inputs or n_pairs(stop + 1) - n_pairs(first) > _PANEL:
-            yield first, stop
-            first = stop
-
-
-def _pack(units: Tensor, first: int, stop: int, out: Tensor) -> Tensor:
-    """Write the products (.., q, n) of units first..stop-1 (.., h, n) with themselves and all units before them."""
-    place = 0
-    for unit in range(first, stop):
-        torch.mul(units[..., : unit + 1, :], units[..., unit : unit + 1, :], out=out[..., place : place + unit + 1, :])
-        place += unit + 1
-    return out
-
-
-def _outer(one: Tensor, other: Tensor, out: Tensor) -> Tensor:
-    """Write the products of every unit of ``one`` with every unit of ``other``, (R, h h', n)."""
-    torch.mul(one.unsqueeze(-2), other.unsqueeze(-3), out=out.unflatten(-2, (one.shape[-2], other.shape[-2])))
-    return out
-
-
-def _laid_out(memory: Tensor, members: int, shape: tuple[int, int], one_product: bool) -> Tensor:
-    """View memory as sums (R, p, q), laid out so that the result of the matrix product has the fewer rows.
-
-    That is how the products run fastest: up to 1.6 times on one core.
-    """
-    p, q = shape
-    if (members if one_product else 1) * p <= min(q, _PANEL):
-        return memory.view(members, p, q)
-    if one_product:
-        return memory.view(q, members, p).permute(1, 2, 0)
-    return memory.view(members, q, p).mT
-
-
-def _accumulate(sums: Tensor, left: Tensor, right: Tensor, scratch: Scratch) -> None:
-    """Add ``left right^T`` to the sums (R, p, q); ``right`` may be shared by the networks, (q, n)."""
-    if left.dtype == sums.dtype:
-        _multiply(sums, left, right, beta=1)
-        return
-    one_product = right.dim() == 2 or len(left) == 1
-    members, p, q = sums.shape
-    product = _laid_out(scratch.take("product", sums.numel()), members, (p, q), one_product)
-    _multiply(product, left, right, beta=0)
-    sums += product
-
-
-def _multiply(out: Tensor, left: Tensor, right: Tensor, beta: int) -> None:
-    flipped = out.stride(-1) != 1
-    if right.dim() == 3 and len(left) > 1:
-        first, second, target = (right, left, out.mT) if flipped else (left, right, out)
-        torch.baddbmm(target, first, second.mT, beta=beta, out=target)
-        return
-    left, right = left.flatten(0, 1), right if right.dim() == 2 else right[0]
-    first, second = (right, left) if flipped else (left, right)
-    target = out.permute(2, 0, 1).flatten(1) if flipped else out.flatten(0, 1)
-    torch.addmm(target, first, second.mT, beta=beta, out=target)
-
-
-def _full_from_pairs(n: int, device: torch.device) -> Tensor:
-    """Return (n n,) which pair holds each entry of a symmetric matrix."""
-    rows, columns = torch.arange(n, device=device).unsqueeze(1), torch.arange(n, device=device)
-    high, low = torch.maximum(rows, columns), torch.minimum(rows, columns)
-    return (high * (high + 1) // 2 + low).flatten()

@@ -25,7 +25,7 @@ from marketnn.optim.dense import Dense, dense_shape
 from marketnn.optim.dense_paths import GramPath, PackedPath
 from marketnn.optim.jacobian_path import JacobianPath
 from marketnn.optim.linearisation import Path
-from marketnn.optim.packed import n_pairs
+from marketnn.optim.pairs import n_pairs
 from marketnn.optim.problem import Problem
 from marketnn.optim.processes import Reduce
 

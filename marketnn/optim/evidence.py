@@ -14,38 +14,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from marketnn.optim.linearisation import factor
-
 
 def effective_parameters(jtj: Tensor, strength: Tensor) -> Tensor:
-    """Count the parameters that the data determine: ``P - strength tr (J^T J + strength I)^-1``.
+    """Count the parameters that the data determine: the sum over J^T J's eigenvalues of ``value / (value + strength)``.
 
     Args:
         jtj: (R, P, P), its lower triangle.
-        strength: (R,); where it is 0 all parameters count.
+        strength: (R,).
 
     Returns:
-        (R,), NaN where the factorisation fails.
+        (R,); an eigenvalue of 0 counts as 0.
     """
-    n_parameters = jtj.shape[-1]
-    # An own floor keeps a singular J^T J from spoiling the count before the first strength is known.
-    diagonal = jtj.diagonal(dim1=-2, dim2=-1)
-    floor = torch.finfo(jtj.dtype).eps * diagonal.amax(-1)
-    triangle, failed = factor(jtj, diagonal, torch.maximum(strength, floor).unsqueeze(-1))
-    trace = torch.cholesky_inverse(triangle).diagonal(dim1=-2, dim2=-1).sum(-1)
-    return torch.where(failed == 0, n_parameters - strength * trace, torch.nan)
+    values = torch.linalg.eigvalsh(jtj.nan_to_num(0.0, 0.0, 0.0)).clamp(min=0.0)
+    return torch.where(values > 0, values / (values + strength.unsqueeze(-1)), 0.0).sum(-1)
 
 
-def updated_strength(strength: Tensor, effective: Tensor, w: Tensor, sse: Tensor, terms: Tensor | float) -> Tensor:
-    """Re-estimate the strength: ``(effective / |w|^2) (sse / (terms - effective))``.
+def updated_strength(strength: Tensor, effective: Tensor, w: Tensor, sse: Tensor, n_residuals: Tensor | int) -> Tensor:
+    """Re-estimate the strength: ``(effective / |w|^2) (sse / (n_residuals - effective))``.
 
     Args:
-        strength: (R,), kept where the estimate is not finite.
+        strength: (R,), kept where the estimate is not positive or not finite.
         effective: (R,) as ``effective_parameters`` counts them.
         w: (R, P).
         sse: (R,).
-        terms: residuals, a number or (R,); when there are fewer than effective parameters, one counts as left over.
+        n_residuals: a number or (R,); when there are fewer than effective parameters, one counts as left over.
     """
-    left_over = (terms - effective).clamp(min=1.0)
+    left_over = (n_residuals - effective).clamp(min=1.0)
     estimate = effective / w.square().sum(-1) * sse / left_over
-    return torch.where(estimate.isfinite(), estimate, strength)
+    return torch.where(estimate.isfinite() & (estimate > 0), estimate, strength)

@@ -28,6 +28,7 @@ from marketnn.optim.trials import Objective, Outcome, search
 
 _SCALINGS = ("identity", "column")
 _FIRST_SHARE = 1e-3
+_SLOW_STEP = 0.01  # relative decrease of the loss from which on evidence estimates the noise
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ class LevenbergMarquardt:
         self._outcomes = [Outcome(first_damping, FIRST_GROWTH) for _ in range(len(first))]
         self._prior = torch.zeros_like(first) if evidence else None
         self._effective = torch.full_like(first, math.nan) if evidence else None
+        self._learned = [False] * len(first)
         self._terms = [0.0] * len(first)
         self._paths: dict[str, Path] = {}
         self._prepared: _Prepared | None = None
@@ -172,11 +174,13 @@ class LevenbergMarquardt:
             InputError: data that do not fit the module, or a loss that is not finite; the parameters are untouched.
         """
         with torch.no_grad():
-            prepared = self._prepare(x, y, weight)
+            last, prepared = self._prepared, self._prepare(x, y, weight)
             members = len(self._outcomes)
+            # A damping beyond its limit ends the steps on its own data, not those on others.
+            limit = math.inf if prepared is last else LARGEST
             chosen = [r for r in range(members) if active is None or active[r]]
             outcomes = [
-                Outcome(old.damping * _ratio(terms, old_terms), old.growth, old.new_loss)
+                Outcome(min(old.damping * _ratio(terms, old_terms), limit), old.growth, old.new_loss)
                 for old, terms, old_terms in zip(self._outcomes, prepared.terms, self._terms, strict=True)
             ]
             if chosen:
@@ -203,7 +207,10 @@ class LevenbergMarquardt:
             assert self._effective is not None
             strength = self._prior if members is None else self._prior[members]
             effective = effective_parameters(found.jtj, strength)
-            prior = updated_strength(strength, effective, w, found.sse, problem.terms)
+            # What a network has not learned yet looks like noise, and would hold its parameters at nothing for good.
+            learned = torch.tensor([self._learned[r] for r in chosen]).to(w.device)
+            updated = updated_strength(strength, effective, w, found.sse, problem.n_residuals)
+            prior = torch.where(learned, updated, strength)
             self._prior = prior if members is None else self._prior.index_copy(0, members, prior)
             self._effective = effective if members is None else self._effective.index_copy(0, members, effective)
         w = search(
@@ -216,6 +223,9 @@ class LevenbergMarquardt:
         )
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             raise not_finite(problem, found.sse / problem.terms)
+        for r, outcome in zip(chosen, outcomes, strict=True):
+            slow = not outcome.accepted or outcome.new_loss >= (1 - _SLOW_STEP) * outcome.loss
+            self._learned[r] = self._learned[r] or slow
         return w
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -225,6 +235,7 @@ class LevenbergMarquardt:
             "growth": [outcome.growth for outcome in self._outcomes],
             "loss": [-1.0 if math.isnan(outcome.new_loss) else outcome.new_loss for outcome in self._outcomes],
             "terms": self._terms,
+            "learned": self._learned,
         }
         state = {name: self._shaped(torch.tensor(column, dtype=torch.float64)) for name, column in columns.items()}
         if self._prior is not None:
@@ -248,6 +259,7 @@ class LevenbergMarquardt:
         columns = zip(host["damping"], host["growth"], host["loss"], strict=True)
         self._outcomes = [Outcome(damping, growth, new_loss=loss) for damping, growth, loss in columns]
         self._terms = host["terms"]
+        self._learned = [bool(flag) for flag in host["learned"]]
         if self._prior is not None:
             self._prior = state["prior"].reshape(-1).to(self._prior, copy=True)
 
@@ -266,7 +278,10 @@ class LevenbergMarquardt:
                 )
             if name not in self._paths:
                 self._paths[name] = build_path(name, self.module, self._settings)
-            prepared = self._prepared = _Prepared((x, y, weight), problem, self._paths[name])
+            fresh = _Prepared((x, y, weight), problem, self._paths[name])
+            if 0.0 in fresh.terms:
+                raise not_finite(problem, torch.as_tensor(problem.terms))
+            prepared = self._prepared = fresh
         return prepared
 
     def _report(self) -> StepReport:

@@ -99,6 +99,13 @@ class Problem:
         return self.y.shape[-1]
 
     @property
+    def n_residuals(self) -> Tensor | int:
+        """The residuals that count, those of rows with a positive weight: a number or with weights () or (R,)."""
+        if self.root_weight is None:
+            return self.n_rows * self.n_outputs
+        return (self.root_weight > 0).sum(-1) * self.n_outputs
+
+    @property
     def x_axis(self) -> int:
         """The dimension of x that counts rows."""
         return 1 if self._own(self.x, 3) else 0

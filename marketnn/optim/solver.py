@@ -83,7 +83,10 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
                 f"for a {type(module).__name__} pass solver=auto."
             )
         return settings.solver
-    if settings.solver == "primal" or settings.reduce:
+    if settings.reduce:
+        # All processes must take the same path, whatever the number of their own rows.
+        return "autodiff" if dense is None else "packed"
+    if settings.solver == "primal":
         open_paths = [name for name in open_paths if name in _PRIMAL]
     elif settings.solver == "dual":
         open_paths = [name for name in open_paths if name not in _PRIMAL]
@@ -141,6 +144,8 @@ def is_primal(name: str) -> bool:
 
 
 def _check_widths(dense: Dense, problem: Problem) -> None:
+    if problem.x.dim() != 2 and (problem.members is None or problem.x.dim() != 3):
+        raise InputError(f"x has shape {tuple(problem.x.shape)}; pass (rows, {dense.sizes[0]}).")
     if problem.x.shape[-1] != dense.sizes[0]:
         raise InputError(f"x has {problem.x.shape[-1]} columns, the network {dense.sizes[0]} inputs; make them alike.")
     if problem.n_outputs != dense.n_outputs:

@@ -8,19 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from marketnn.errors import InputError
+
 _NUMBER = "number"
 _LIST = "list"
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Name every tensor of the optimiser's state ``<parameter>.<key>``.
+    """Name every tensor of the optimiser's state ``<optimiser>/<parameter>.<key>``.
 
     Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``; what is ``None`` is left out.
     """
-    named: dict[str, Tensor] = {}
+    kind = type(optimizer).__name__
+    named: dict[str, Tensor] = {f"{kind}/": torch.zeros(())}  # says whose state it is even while there is none
     for parameter, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
-            name = f"{parameter}.{key}"
+            name = f"{kind}/{parameter}.{key}"
             if isinstance(value, Tensor):
                 named[name] = value.detach().clone()
             elif isinstance(value, (int, float)):
@@ -35,10 +38,20 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
-    """Give an optimiser of the same kind and parameters the state that ``optimizer_tensors`` named."""
+    """Give an optimiser of the same kind and parameters the state that ``optimizer_tensors`` named.
+
+    Raises:
+        InputError: the state is that of another optimiser.
+    """
+    prefix = f"{type(optimizer).__name__}/"
+    if prefix not in named or not all(name.startswith(prefix) for name in named):
+        others = ", ".join(sorted(named)[:3]) or "nothing"
+        raise InputError(f"the state is not that of {prefix[:-1]} (it holds {others}); resume with the same optimizer.")
     state: dict[int, dict[str, Any]] = {}
     for name, value in named.items():
-        parameter, rest = name.split(".", 1)
+        if name == prefix:
+            continue
+        parameter, rest = name.removeprefix(prefix).split(".", 1)
         key, *form = rest.split(":")
         values = state.setdefault(int(parameter), {})
         if not form:

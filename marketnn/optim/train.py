@@ -124,10 +124,10 @@ def train(
         goal: stop at an MSE not above it.
         validation: x and y of other rows, and perhaps their weights, whose MSE chooses the parameters.
         max_fail: stop after so many successive epochs without a better validation loss.
-        time_limit: seconds after which no further epoch starts.
+        time_limit: seconds after which no further epoch starts; not for processes that share a fit, whose clocks differ.
         on_epoch: called with every epoch's entry of the history; returning ``True`` stops.
         on_checkpoint: called with everything that ``resume`` needs, named tensors to be stored as they are.
-        checkpoint_epochs: epochs from one checkpoint to the next.
+        checkpoint_epochs: epochs from one checkpoint to the next; there is one more when training ends before.
         resume: a checkpoint of the same module, data and options; training goes on bit for bit.
 
     Raises:
@@ -157,7 +157,7 @@ def train(
             training.end("callback")
         elif time_limit is not None and seconds >= time_limit:
             training.end("time_limit")
-        if on_checkpoint is not None and training.epoch % checkpoint_epochs == 0:
+        if on_checkpoint is not None and (training.epoch % checkpoint_epochs == 0 or training.is_over):
             on_checkpoint(training.checkpoint())
     training.end("max_epochs")
     load_parameters(module, training.kept)
@@ -237,10 +237,15 @@ class _Training:
         named = {
             "parameters": flat_parameters(self.module),
             "kept": self.kept.clone(),
+            "shapes": self._shapes(),
             "rules": torch.tensor([rule.state() for rule in self.rules], dtype=torch.float64),
         }
         named |= {f"history/{name}": torch.tensor(column, dtype=torch.float64) for name, column in self.history.items()}
         return named | {f"optimizer/{name}": value for name, value in self.stepper.state_dict().items()}  # type: ignore[attr-defined]
+
+    def _shapes(self) -> Tensor:
+        """The shapes of the module's parameters, each led by its number of dimensions."""
+        return torch.tensor([size for p in self.module.parameters() for size in (p.dim(), *p.shape)])
 
     def restore(self, named: Mapping[str, Tensor]) -> None:
         """Go back to a checkpoint.
@@ -248,12 +253,11 @@ class _Training:
         Raises:
             InputError: it is of another module.
         """
-        shape = tuple(self.kept.shape)
-        found = tuple(named["parameters"].shape) if "parameters" in named else None
-        if found != shape or "rules" not in named or len(named["rules"]) != len(self.rules):
-            raise InputError(
-                f"the checkpoint holds parameters {found}, the module {shape}; resume the one that was trained."
-            )
+        missing = sorted({"parameters", "kept", "rules", "shapes"} - set(named))
+        if missing:
+            raise InputError(f"the checkpoint lacks {', '.join(missing)}; pass one that training handed out.")
+        if not torch.equal(named["shapes"].cpu(), self._shapes()):
+            raise InputError("the checkpoint is that of another module; resume the one that was trained.")
         load_parameters(self.module, named["parameters"].to(self.kept))
         self.kept = named["kept"].to(self.kept, copy=True)
         for rule, state in zip(self.rules, named["rules"].tolist(), strict=True):

@@ -29,5 +29,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
         return {name: tensor.to(device) for name, tensor in load(Path(path).read_bytes()).items()}
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no checkpoint.") from error
+    except OSError as error:
+        raise InputError(f"{path}: this is no checkpoint ({error.strerror}).") from error
     except SafetensorError as error:
         raise InputError(f"{path}: this is no checkpoint ({error}).") from error

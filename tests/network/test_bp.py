@@ -12,8 +12,8 @@ from torch.func import functional_call, vmap
 from marketnn import registry
 from marketnn.errors import ConfigurationError, InputError
 from marketnn.network import BPNetwork
-from marketnn.optim import train
 from marketnn.network.bp import Config
+from marketnn.optim import train
 
 ROOT = Path(__file__).parents[2]
 

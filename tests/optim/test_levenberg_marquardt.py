@@ -10,8 +10,8 @@ from pretend_device import PretendDevice
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, gauss_newton_system
-from marketnn.optim.damping import LARGEST, SMALLEST, multiplicative, nielsen
 from marketnn.optim.autodiff_paths import residual_jacobian
+from marketnn.optim.damping import LARGEST, SMALLEST, multiplicative, nielsen
 from marketnn.optim.linearisation import dual_step, primal_step
 from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters, sum_of_squares
 
@@ -310,7 +310,10 @@ def test_state_continues_a_run_bit_for_bit():
         optimizer.step(x, y)
         resumed.step(x, y)
     assert torch.equal(flat_parameters(network), flat_parameters(copy))
-    with pytest.raises(InputError, match=r"the state holds damping \(\), growth \(\), loss \(\), terms \(\); .* of \(2,\)"):
+    with pytest.raises(
+        InputError,
+        match=r"the state holds damping \(\), growth \(\), loss \(\), terms \(\), learned \(\); .* of \(2,\)",
+    ):
         LevenbergMarquardt(BPNetwork([1, 5, 1], members=2)).load_state_dict(optimizer.state_dict())
 
 

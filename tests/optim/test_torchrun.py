@@ -1,0 +1,93 @@
+"""Two processes that hold unequal shares of the rows take the steps of one process that holds them all."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from marketnn.errors import InputError
+from marketnn.network import BPNetwork
+from marketnn.optim import LevenbergMarquardt
+from marketnn.optim.processes import reduction
+from marketnn.optim.solver import Settings, build_path
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("torchrun_worker.py")
+CASES = ("packed", "jacobian", "members", "evidence", "autodiff", "geodesic")
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without torch.distributed")
+
+
+@pytest.fixture(scope="module")
+def worker() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("torchrun_worker", WORKER)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def torchrun(folder: Path, *cases: str) -> None:
+    """Run the cases in two processes; each writes one file per case."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    command += [f"--master-port={port}", str(WORKER), str(folder), *cases]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40)
+    assert done.returncode == 0, done.stderr[-3_000:]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, Tensor]]:
+    folder = tmp_path_factory.mktemp("torchrun")
+    torchrun(folder, *CASES)
+    return {(case, rank): load_file(folder / f"{case}-{rank}.safetensors") for case in CASES for rank in (0, 1)}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_have_the_system_and_the_course_of_one(case, worker, together):
+    first, second = together[case, 0], together[case, 1]
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)  # all take the same step
+    alone = worker.fit(case, slice(None), None)
+    for name in ("jtj", "jte", "sse"):
+        assert (first[name] - alone[name]).abs().max() <= 1e-12 * alone[name].abs().max(), name
+    assert torch.equal(first["tries"], alone["tries"])
+    for name in ("loss", "damping", "gradient_norm"):
+        torch.testing.assert_close(first[name], alone[name], rtol=1e-7, atol=0)
+    torch.testing.assert_close(first["weights"], alone["weights"], rtol=0, atol=1e-6)
+    assert len(alone["loss"]) == worker.EPOCHS
+
+
+def test_processes_whose_shares_differ_agree_on_a_path(worker, tmp_path):
+    """Alone, the smaller share would be fastest with J itself and the larger one with packed pairs."""
+    torchrun(tmp_path, "packed:auto")
+    first, second = (load_file(tmp_path / f"packedauto-{rank}.safetensors") for rank in (0, 1))
+    assert torch.equal(first["weights"], second["weights"])
+    alone = worker.fit("packed", slice(None), None, solver="primal")
+    torch.testing.assert_close(first["loss"], alone["loss"], rtol=1e-7, atol=0)
+
+
+def test_a_process_group_refuses_the_dual_form():
+    network = BPNetwork([3, 4, 1])
+    x, y = torch.zeros(5, 3, dtype=torch.float64), torch.zeros(5, 1, dtype=torch.float64)
+    for name in ("gram", "autodiff_gram"):
+        with pytest.raises(InputError, match="a process group needs a primal solver"):
+            build_path(name, network, Settings(name, reduce=lambda tensors: None))
+    assert reduction(None) is None
+    optimizer = LevenbergMarquardt(network)
+    optimizer.step(x, y)
+    assert optimizer.path is not None

@@ -1,0 +1,96 @@
+"""Run by ``torchrun``: trains on this process's rows together with the others' and writes what came of it.
+
+Arguments: the folder to write to, and the name of a case of ``CASES``.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from marketnn.network import BPNetwork
+from marketnn.optim import LevenbergMarquardt, train
+from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
+from marketnn.optim.processes import reduction
+from marketnn.optim.solver import Settings, build_path
+
+EPOCHS = 8
+ROWS = 400
+SPLIT = 110  # rows of the first process, the others are the second's
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def data() -> tuple[Tensor, Tensor, Tensor]:
+    """All rows: x (n, 6), y (n, 3) and weights (n,)."""
+    x = 2 * draw(ROWS, 6) - 1
+    y = torch.stack((x[:, 0] * x[:, 1], x.square().mean(1), (2 * x[:, 2]).sin()), dim=1)
+    return x, y + 0.1 * draw(ROWS, 3, seed=1), 0.2 + draw(ROWS, seed=2)
+
+
+def dense(members: int | None = None) -> BPNetwork:
+    return BPNetwork([6, 10, 3], hidden="tanh", output="identity", members=members, seed=3)
+
+
+def general() -> nn.Module:
+    module = nn.Sequential(nn.Linear(6, 4), nn.Softplus(), nn.Linear(4, 3)).double()
+    load_parameters(module, draw(flat_parameters(module).numel(), seed=4) - 0.5)
+    return module
+
+
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "packed": (dense, {"solver": "packed"}),
+    "jacobian": (dense, {"solver": "jacobian"}),
+    "members": (lambda: dense(2), {"solver": "packed"}),
+    "evidence": (dense, {"solver": "packed", "evidence": True}),
+    "autodiff": (general, {"solver": "autodiff"}),
+    "geodesic": (dense, {"solver": "packed", "geodesic": True, "scaling": "column"}),
+}
+
+
+def fit(case: str, rows: slice, group: Any, solver: str | None = None) -> dict[str, Tensor]:
+    """Train on some of the rows; returns J^T J at the start, the courses of the training and the final weights."""
+    build, options = CASES[case]
+    options = options if solver is None else {**options, "solver": solver}
+    x, y, weight = (part[rows] for part in data())
+    module = build()
+    path = build_path(CASES[case][1]["solver"], module, Settings(reduce=reduction(group)))
+    with torch.no_grad():
+        found = path.linearise(fitting_problem(module, x, y, weight), path.read())
+    assert hasattr(found, "jtj")
+    named = {"jtj": found.jtj.tril().clone(), "jte": found.jte.clone(), "sse": found.sse.clone()}
+    result = train(
+        module,
+        x,
+        y,
+        weight=weight,
+        optimizer=lambda module: LevenbergMarquardt(module, process_group=group, **options),
+        max_epochs=EPOCHS,
+    )
+    for name in ("loss", "damping", "gradient_norm", "tries"):
+        named[name] = torch.tensor(result.history[name], dtype=torch.float64)
+    return named | {"weights": flat_parameters(module)}
+
+
+def main() -> None:
+    folder, cases = Path(sys.argv[1]), sys.argv[2:]
+    dist.init_process_group("gloo", timeout=timedelta(seconds=10))
+    rank = dist.get_rank()
+    rows = slice(0, SPLIT) if rank == 0 else slice(SPLIT, None)
+    for case in cases:
+        name, _, solver = case.partition(":")
+        save_file(fit(name, rows, dist.group.WORLD, solver or None), folder / f"{name}{solver}-{rank}.safetensors")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from experiments.experiment import Findings, Workspace
 from experiments.ledger import Row, compare
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, gauss_newton_system, gd
-from marketnn.optim.linearisation import primal_step
+from marketnn.optim.paths.linearisation import primal_step
 from marketnn.preprocess import MinMaxScaler
 
 TOLERANCE = 1e-10

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
-from marketnn.optim.dense import Dense
+from marketnn.optim.paths.dense import Dense
 from marketnn.optim.problem import fitting_problem, mean_squared_error
 from marketnn.optim.train import train
 from marketnn.seed import torch_generator

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError
-from marketnn.optim.linearisation import Primal
+from marketnn.optim.paths.linearisation import Primal
+from marketnn.optim.paths.solver import Settings, build_path, choose_solver
 from marketnn.optim.problem import fitting_problem
-from marketnn.optim.solver import Settings, build_path, choose_solver
 
 
 def gauss_newton_system(

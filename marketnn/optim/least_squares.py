@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from marketnn.errors import InputError
-from marketnn.optim.bounds import Box, make_box, require
-from marketnn.optim.residual_function import ResidualFunction
-from marketnn.optim.trust_region import (
+from marketnn.optim.trust_region.bounds import Box, make_box, require
+from marketnn.optim.trust_region.residual_function import ResidualFunction
+from marketnn.optim.trust_region.search import (
     DECREASE,
     EPSILON,
     GRADIENT,

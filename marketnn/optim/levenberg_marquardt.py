@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from marketnn.errors import InputError, unknown_name
 from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES, SMALLEST
 from marketnn.optim.evidence import effective_parameters, updated_strength
-from marketnn.optim.linearisation import Path, Primal
+from marketnn.optim.paths.linearisation import Path, Primal
+from marketnn.optim.paths.solver import Settings, build_path, choose_solver, is_primal
 from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite, version
 from marketnn.optim.processes import reduction
-from marketnn.optim.solver import Settings, build_path, choose_solver, is_primal
 from marketnn.optim.trials import Objective, Outcome, search
 
 _SCALINGS = ("identity", "column")
@@ -93,7 +93,7 @@ class LevenbergMarquardt:
             numbers of rows, mu grows and shrinks with them.
         damping_rule: ``nielsen`` (follows the gain ratio) or ``multiplicative`` (0.1 and 10, MathWorks' ``trainlm``).
         solver: how the step is computed, always the same step: ``auto`` takes the path with the least predicted time
-            (see ``solver.py``), ``primal`` and ``dual`` the best that factor J^T J or J J^T, ``packed``, ``jacobian``,
+            (see ``paths/solver.py``), ``primal`` and ``dual`` the best that factor J^T J or J J^T, ``packed``, ``jacobian``,
             ``gram``, ``autodiff``, ``autodiff_gram`` that very path. The attribute ``path`` says what was taken.
         chunk_rows: rows at a time (primal); ``None`` chooses.
         accumulate_dtype: dtype of the products within a chunk (packed, autodiff), such as ``torch.float32``; the

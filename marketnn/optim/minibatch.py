@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError
-from marketnn.optim import autodiff_gram
-from marketnn.optim import gram as dense_gram
-from marketnn.optim.dense import dense_shape, module_order
-from marketnn.optim.gram import DualSystem
+from marketnn.optim.paths import autodiff_gram
+from marketnn.optim.paths import gram as dense_gram
+from marketnn.optim.paths.dense import dense_shape, module_order
+from marketnn.optim.paths.gram import DualSystem
 from marketnn.optim.problem import (
     Problem,
     fitting_problem,

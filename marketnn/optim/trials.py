@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from marketnn.optim.damping import LARGEST, Rule
-from marketnn.optim.linearisation import Linearisation, Path, Primal, solve
+from marketnn.optim.paths.linearisation import Linearisation, Path, Primal, solve
 from marketnn.optim.problem import Problem
 
 _SMALLEST_SCALE = 1e-10  # of the largest: a parameter that nothing depends on still gets a bounded step

@@ -10,9 +10,9 @@ from pretend_device import PretendDevice
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import gauss_newton_system
-from marketnn.optim.autodiff_paths import AutodiffPath, default_chunk_rows, residual_jacobian
-from marketnn.optim.dense import dense_shape
-from marketnn.optim.dense_paths import PackedPath
+from marketnn.optim.paths.autodiff import AutodiffPath, default_chunk_rows, residual_jacobian
+from marketnn.optim.paths.dense import dense_shape
+from marketnn.optim.paths.dense_paths import PackedPath
 from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
 
 

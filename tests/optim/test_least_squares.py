@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.func import jacrev
 
 from marketnn.errors import InputError
-from marketnn.optim.bounds import make_box
 from marketnn.optim.least_squares import covariance_of, least_squares
-from marketnn.optim.residual_function import ResidualFunction, forward_jacobian
-from marketnn.optim.trust_region import Iterate, bounded_step, gauss_newton_step, trust_region_step
+from marketnn.optim.trust_region.bounds import make_box
+from marketnn.optim.trust_region.residual_function import ResidualFunction, forward_jacobian
+from marketnn.optim.trust_region.search import Iterate, bounded_step, gauss_newton_step, trust_region_step
 from marketnn.seed import torch_generator
 
 TIMES = torch.tensor([1.0, 2.0, 3.0, 5.0, 7.0, 10.0], dtype=torch.float64)

@@ -10,9 +10,9 @@ from pretend_device import PretendDevice
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, gauss_newton_system
-from marketnn.optim.autodiff_paths import residual_jacobian
 from marketnn.optim.damping import LARGEST, SMALLEST, multiplicative, nielsen
-from marketnn.optim.linearisation import dual_step, primal_step
+from marketnn.optim.paths.autodiff import residual_jacobian
+from marketnn.optim.paths.linearisation import dual_step, primal_step
 from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters, sum_of_squares
 
 XOR_X = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64)

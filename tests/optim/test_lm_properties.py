@@ -16,9 +16,9 @@ from torch import Tensor
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, TrainingResult, train
-from marketnn.optim.autodiff_paths import AutodiffGramPath, AutodiffPath
-from marketnn.optim.dense_paths import GramPath, PackedPath
-from marketnn.optim.jacobian_path import JacobianPath
+from marketnn.optim.paths.autodiff import AutodiffGramPath, AutodiffPath
+from marketnn.optim.paths.dense_paths import GramPath, PackedPath
+from marketnn.optim.paths.jacobian import JacobianPath
 from marketnn.optim.problem import flat_parameters, load_parameters
 
 CLASSES = {

@@ -18,8 +18,8 @@ from torch import Tensor
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt
+from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.processes import reduction
-from marketnn.optim.solver import Settings, build_path
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("torchrun_worker.py")

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, train
+from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
 from marketnn.optim.processes import reduction
-from marketnn.optim.solver import Settings, build_path
 
 EPOCHS = 8
 ROWS = 400

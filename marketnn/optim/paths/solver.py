@@ -20,12 +20,12 @@ import torch
 from torch import nn
 
 from marketnn.errors import InputError, unknown_name
-from marketnn.optim.autodiff_paths import AutodiffGramPath, AutodiffPath
-from marketnn.optim.dense import Dense, dense_shape
-from marketnn.optim.dense_paths import GramPath, PackedPath
-from marketnn.optim.jacobian_path import JacobianPath
-from marketnn.optim.linearisation import Path
-from marketnn.optim.pairs import n_pairs
+from marketnn.optim.paths.autodiff import AutodiffGramPath, AutodiffPath
+from marketnn.optim.paths.dense import Dense, dense_shape
+from marketnn.optim.paths.dense_paths import GramPath, PackedPath
+from marketnn.optim.paths.jacobian import JacobianPath
+from marketnn.optim.paths.linearisation import Path
+from marketnn.optim.paths.pairs import n_pairs
 from marketnn.optim.problem import Problem
 from marketnn.optim.processes import Reduce
 

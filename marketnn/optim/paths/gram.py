@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from marketnn.optim.dense import Dense, deltas, forward, pull_back, slopes, with_ones
+from marketnn.optim.paths.dense import Dense, deltas, forward, pull_back, slopes, with_ones
 
 _PANEL = 128  # columns at a time: what lies above the diagonal is copied, not multiplied
 

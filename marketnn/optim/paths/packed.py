@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from marketnn.optim.dense import Dense, deltas
-from marketnn.optim.pairs import (
+from marketnn.optim.paths.dense import Dense, deltas
+from marketnn.optim.paths.pairs import (
     PANEL,
     Scratch,
     accumulate,

@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt
-from marketnn.optim.dense import dense_shape
-from marketnn.optim.linearisation import Dual, Primal, solve
+from marketnn.optim.paths.dense import dense_shape
+from marketnn.optim.paths.linearisation import Dual, Primal, solve
+from marketnn.optim.paths.solver import Settings, build_path, choose_solver, predicted_seconds
 from marketnn.optim.problem import Problem, fitting_problem, flat_parameters
-from marketnn.optim.solver import Settings, build_path, choose_solver, predicted_seconds
 
 PRIMAL = ("packed", "jacobian", "autodiff")
 DUAL = ("gram", "autodiff_gram")

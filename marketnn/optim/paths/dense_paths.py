@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from marketnn.optim.dense import (
+from marketnn.optim.paths.dense import (
     Dense,
     curvature,
     deltas,
@@ -22,9 +22,9 @@ from marketnn.optim.dense import (
     slopes,
     with_ones,
 )
-from marketnn.optim.gram import gram
-from marketnn.optim.linearisation import Dual, Primal
-from marketnn.optim.packed import PackedProducts
+from marketnn.optim.paths.gram import gram
+from marketnn.optim.paths.linearisation import Dual, Primal
+from marketnn.optim.paths.packed import PackedProducts
 from marketnn.optim.problem import Problem, member_count
 from marketnn.optim.processes import Reduce
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from marketnn.optim.bounds import Box
-from marketnn.optim.residual_function import ResidualFunction
+from marketnn.optim.trust_region.bounds import Box
+from marketnn.optim.trust_region.residual_function import ResidualFunction
 
 EPSILON = torch.finfo(torch.float64).eps
 RUNNING, GRADIENT, DECREASE, STEP = range(4)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from pretend_device import PretendDevice
 
 from marketnn.network import BPNetwork
-from marketnn.optim import autodiff_gram
-from marketnn.optim.dense import dense_shape, module_order
-from marketnn.optim.gram import DualSystem, dual_system
+from marketnn.optim.paths import autodiff_gram
+from marketnn.optim.paths.dense import dense_shape, module_order
+from marketnn.optim.paths.gram import DualSystem, dual_system
 from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, residual
 
 

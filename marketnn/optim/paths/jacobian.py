@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from marketnn.optim.dense import Dense, with_ones
-from marketnn.optim.dense_paths import DensePath
-from marketnn.optim.linearisation import Primal
+from marketnn.optim.paths.dense import Dense, with_ones
+from marketnn.optim.paths.dense_paths import DensePath
+from marketnn.optim.paths.linearisation import Primal
 from marketnn.optim.problem import Problem, version
 
 _MOST_WORKSPACES = 3  # all members, those still training, those still trying

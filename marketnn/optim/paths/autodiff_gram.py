@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jacrev, vjp, vmap
 
-from marketnn.optim.gram import DualSystem
+from marketnn.optim.paths.gram import DualSystem
 from marketnn.optim.problem import Problem, residual
 
 _BLOCK_ELEMENTS = 2**23  # of J held in a stretch of rows: 32 MB in float32

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jacrev, vjp, vmap
 
-from marketnn.optim.linearisation import Dual, Primal
+from marketnn.optim.paths.linearisation import Dual, Primal
 from marketnn.optim.problem import (
     Problem,
     flat_parameters,

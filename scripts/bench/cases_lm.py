@@ -254,9 +254,13 @@ def _faster(measure: str, ours: str, peers: tuple[str, ...], at_least: float | N
 
 def _goal_ratios(contenders: tuple[Contender, ...], at_least: float | None = None) -> tuple[Goal, ...]:
     """Set the seconds of every peer over ours, with a limit for the peer of the same method."""
-    ours, *peers = (contender.name for contender in contenders)
+    names = [contender.name for contender in contenders]
+    ours = [name for name in names if name.startswith(OURS)]
     return tuple(
-        Goal(lm_goals.PER_FIT, of=peer, over=ours, at_least=at_least if peer == TORCH_LM else None) for peer in peers
+        Goal(lm_goals.PER_FIT, of=peer, over=own, at_least=at_least if peer.startswith(TORCH_LM) else None)
+        for own in ours
+        for peer in names
+        if peer not in ours
     )
 
 

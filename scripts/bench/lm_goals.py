@@ -11,6 +11,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -20,7 +22,7 @@ from bench.lm_steps import TORCH_LM, MakeTask
 from bench.lm_tasks import Task
 
 from marketnn.network import BPNetwork
-from marketnn.optim import train
+from marketnn.optim import LevenbergMarquardt, train
 
 REACHED = "fits that reach it"
 PER_FIT = "median s of these"
@@ -57,6 +59,10 @@ class Watch:
             raise Over
 
 
+OURS_32 = "marketnn, float32"
+TORCH_LM_QR = f"{TORCH_LM}, QR"
+_QUICK: dict[str, Any] = {"damping": None, "damping_rule": "multiplicative", "accumulate_dtype": torch.float32}
+
 Fit = Callable[[Task, BPNetwork, Watch], None]
 
 
@@ -79,8 +85,12 @@ def goal_contenders(
         return Contender(name, settings, lambda: _fits(make(), fit, seeds, goal, seconds), requires, warm_up=warm_up)
 
     return (
-        contender("marketnn", "train, optimizer=lm", _fit_ours),
-        contender(TORCH_LM, "float64, Cholesky, vmap, whole Jacobian", _fit_torch_lm, (TORCH_LM,)),
+        contender("marketnn", "train, optimizer=lm", _our_fit()),
+        contender(
+            OURS_32, "multiplicative rule from J^T J's mean diagonal, J^T J accumulated in float32", _our_fit(**_QUICK)
+        ),
+        contender(TORCH_LM, "float64, Cholesky, vmap, whole Jacobian", _torch_lm_fit("cholesky"), (TORCH_LM,)),
+        contender(TORCH_LM_QR, "float64, QR (its default), vmap, whole Jacobian", _torch_lm_fit("qr"), (TORCH_LM,)),
         contender("scipy, lm", "least_squares, MINPACK, Jacobian by hand in NumPy", _scipy_fit("lm"), ("scipy",)),
         contender("scipy, trf", "least_squares, Jacobian by hand in NumPy", _scipy_fit("trf"), ("scipy",)),
         contender("torch L-BFGS", "history 50, strong Wolfe", _fit_lbfgs),
@@ -105,18 +115,33 @@ def _fits(task: Task, fit: Fit, seeds: Sequence[int], goal: float, seconds: floa
     return run
 
 
-def _fit_ours(task: Task, network: BPNetwork, watch: Watch) -> None:
-    train(network, task.x, task.y, max_epochs=100_000, on_epoch=lambda record: watch.over(record["loss"]))
+def _our_fit(**options: Any) -> Fit:
+    """Fit by ``train`` with Levenberg-Marquardt's options."""
+
+    def fit(task: Task, network: BPNetwork, watch: Watch) -> None:
+        train(
+            network,
+            task.x,
+            task.y,
+            optimizer=partial(LevenbergMarquardt, **options),
+            max_epochs=100_000,
+            on_epoch=lambda record: watch.over(record["loss"]),
+        )
+
+    return fit
 
 
-def _fit_torch_lm(task: Task, network: BPNetwork, watch: Watch) -> None:
-    from bench.peer_torch_lm import stepper
+def _torch_lm_fit(solve_method: str) -> Fit:
+    def fit(task: Task, network: BPNetwork, watch: Watch) -> None:
+        from bench.peer_torch_lm import stepper
 
-    optimizer = stepper(network)
-    stop = False
-    while not stop:
-        _, loss, stop, _ = optimizer.training_step(task.x, task.y)
-        stop = watch.over(float(loss)) or stop
+        optimizer = stepper(network, solve_method=solve_method)
+        stop = False
+        while not stop:
+            _, loss, stop, _ = optimizer.training_step(task.x, task.y)
+            stop = watch.over(float(loss)) or stop
+
+    return fit
 
 
 def _fit_lbfgs(task: Task, network: BPNetwork, watch: Watch) -> None:

@@ -13,14 +13,17 @@ from torch_levenberg_marquardt.training import LevenbergMarquardtModule
 from marketnn.network import BPNetwork
 
 
-def stepper(network: BPNetwork, *, slice_rows: int | None = None) -> LevenbergMarquardtModule:
+def stepper(
+    network: BPNetwork, *, slice_rows: int | None = None, solve_method: str = "cholesky"
+) -> LevenbergMarquardtModule:
     """Return the peer's optimiser of a network; success and failure change its damping as our ``multiplicative`` rule.
 
     Args:
         network: changed in place.
         slice_rows: rows whose Jacobian is held at a time, ``None`` for all, the peer's default.
+        solve_method: the fastest, or ``qr``, the peer's default.
     """
     strategy = StandardDampingStrategy(DAMPING_PER_ROW, min_value=1e-25)
     return LevenbergMarquardtModule(
-        network, damping_strategy=strategy, solve_method="cholesky", max_batch_size=slice_rows
+        network, damping_strategy=strategy, solve_method=solve_method, max_batch_size=slice_rows
     )

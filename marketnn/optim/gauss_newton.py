@@ -55,9 +55,9 @@ def gauss_newton_system(
         found = path.linearise(problem, path.read())
         if not isinstance(found, Primal):
             raise InputError(f"solver={solver} forms no J^T J; pass primal.")
-        lower = path.in_module_order(path.in_module_order(symmetric(found.jtj)).mT)
+        jtj = path.in_module_order(symmetric(found.jtj))
         jte, sse = path.in_module_order(found.jte), found.sse
-    return (lower, jte, sse) if problem.members is not None else (lower[0], jte[0], sse[0])
+    return (jtj, jte, sse) if problem.members is not None else (jtj[0], jte[0], sse[0])
 
 
 def symmetric(lower: Tensor) -> Tensor:

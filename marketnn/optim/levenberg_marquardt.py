@@ -97,13 +97,14 @@ class LevenbergMarquardt:
             ``gram``, ``autodiff``, ``autodiff_gram`` that very path. The attribute ``path`` says what was taken.
         chunk_rows: rows at a time (primal); ``None`` chooses.
         accumulate_dtype: dtype of the products within a chunk (packed, autodiff), such as ``torch.float32``; the
-            gradient, the sum over chunks and the solution keep the parameters' dtype.
+            gradient, the sum over chunks and the solution keep the parameters' dtype. Where ``auto`` takes another path
+            it has no effect.
         scaling: of the damping, ``identity`` or ``column``: mu times the diagonal of J^T J (Marquardt). Networks do
             better with the identity. Primal.
         geodesic: add the geodesic acceleration (Transtrum and Sethna, arXiv:1201.5885). Primal.
         evidence: regularise by the sum of squared parameters with the strength that the evidence favours, re-estimated
             at every step (MacKay 1992; MathWorks' ``trainbr``). A step then lowers the regularised loss. Primal.
-        compile: pass the Jacobian of a general module through ``torch.compile``.
+        compile: pass the Jacobian of a general module through ``torch.compile``; a dense network's needs none.
         process_group: a ``torch.distributed`` group whose processes hold different rows; all take the same step.
 
     Raises:

@@ -84,11 +84,13 @@ class TrainingResult:
         best_epoch: the epoch whose weights the module holds, 0 for the first weights; with members a list of R.
         stop_reason: ``goal``, ``gradient``, ``damping``, ``diverged``, ``validation``, ``loss_change``, ``max_epochs``,
             ``time_limit`` or ``callback``; with members a list of R.
+        path: how the steps were computed, as ``LevenbergMarquardt.path`` names it; ``None`` for other optimisers.
     """
 
     history: dict[str, list[Any]]
     best_epoch: int | list[int]
     stop_reason: str | list[str]
+    path: str | None = None
 
 
 def train(
@@ -162,9 +164,10 @@ def train(
     training.end("max_epochs")
     load_parameters(module, training.kept)
     epochs, reasons = [rule.best_epoch for rule in training.rules], [rule.reason or "" for rule in training.rules]
+    path = getattr(training.stepper, "path", None)
     if member_count(module) is None:
-        return TrainingResult(training.history, epochs[0], reasons[0])
-    return TrainingResult(training.history, epochs, reasons)
+        return TrainingResult(training.history, epochs[0], reasons[0], path)
+    return TrainingResult(training.history, epochs, reasons, path)
 
 
 class _Training:

@@ -51,7 +51,7 @@ def as_run_here(command: str) -> list[str]:
 
 
 def test_every_command_runs_in_the_readmes_order(desk: Path) -> None:
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     printed = {command: run(as_run_here(command), desk) for command in COMMANDS}
     (said,) = [text for kind, text in BLOCKS if kind == "text" and "report:" in text]
     assert printed[COMMANDS[0]] == said

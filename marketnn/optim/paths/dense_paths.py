@@ -28,7 +28,7 @@ from marketnn.optim.paths.packed import PackedProducts
 from marketnn.optim.problem import Problem, member_count
 from marketnn.optim.processes import Reduce
 
-_CHUNK_ELEMENTS = 2**21  # of products held at a time, 16 MB in float64
+_CHUNK_ELEMENTS = 2**22  # of products held at a time, 32 MB in float64
 _CHUNK_ROWS = 500, 2_000
 
 
@@ -66,8 +66,8 @@ class DensePath:
         torch._foreach_copy_(self._parameters, self._views)
 
     def in_module_order(self, w: Tensor) -> Tensor:
-        """Bring the last dimension, in the path's order, into the order of ``module.parameters()``."""
-        return w.index_select(-1, self._order)
+        """Bring vectors (R, P) or matrices (R, P, P) into the order of ``module.parameters()``."""
+        return w[:, self._order] if w.dim() == 2 else w[:, self._order.unsqueeze(1), self._order]
 
     def sse(self, problem: Problem, w: Tensor) -> Tensor:
         """Compute the weighted sums of squared residuals (R,) at w."""
@@ -100,7 +100,7 @@ class DensePath:
             yield with_ones(x), y.mT, root
 
     def default_chunk_rows(self, members: int) -> int:
-        """How many rows to take at a time: as many as keep a chunk's largest tensors at 16 MB in float64."""
+        """How many rows to take at a time: as many as keep a chunk's largest tensors at 32 MB in float64."""
         widest = max(members * sum(self.dense.sizes[1:]) * self.dense.n_outputs, self.dense.sizes[0])
         return min(max(_CHUNK_ELEMENTS // widest, _CHUNK_ROWS[0]), 4 * _CHUNK_ROWS[1])
 
@@ -151,7 +151,7 @@ class PackedPath(DensePath):
         return Primal(self._jtj, jte, sse)
 
     def default_chunk_rows(self, members: int) -> int:
-        """How many rows to take at a time: as many as keep the packed pairs at 16 MB in float64."""
+        """How many rows to take at a time: as many as keep the packed pairs at 32 MB in float64."""
         fewest, most = _CHUNK_ROWS
         return min(max(_CHUNK_ELEMENTS // self._products.widest(members), fewest), most)
 

@@ -108,7 +108,7 @@ class Path(Protocol):
         """Copy vectors (R, P) into the module's parameters."""
 
     def in_module_order(self, w: Tensor) -> Tensor:
-        """Bring the last dimension, in the path's order, into the order of ``module.parameters()``."""
+        """Bring vectors (R, P) or matrices (R, P, P) into the order of ``module.parameters()``."""
 
     def linearise(self, problem: Problem, w: Tensor) -> Linearisation:
         """Linearise at w; the result may live in memory that the next call takes over."""

@@ -61,11 +61,13 @@ def padded(count: int) -> int:
 
 def pack(units: Tensor, first: int, stop: int, out: Tensor) -> Tensor:
     """Write the products (.., q, n) of units first..stop-1 (.., h, n) with themselves and all units before them."""
-    place = 0
-    for unit in range(first, stop):
-        torch.mul(units[..., : unit + 1, :], units[..., unit : unit + 1, :], out=out[..., place : place + unit + 1, :])
-        place += unit + 1
-    out[..., place:, :] = 0
+    singles = units[..., first:stop, :].split(1, dim=-2)
+    lengths = list(range(first + 1, stop + 1))
+    *pieces, rest = out.split([*lengths, out.shape[-2] - sum(lengths)], dim=-2)
+    for length, single, piece in zip(lengths, singles, pieces, strict=True):
+        torch.mul(units[..., :length, :], single, out=piece)
+    if rest.shape[-2]:
+        rest.zero_()
     return out
 
 

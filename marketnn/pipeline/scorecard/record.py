@@ -9,6 +9,7 @@ from marketnn.pipeline.parts import Parts
 from marketnn.pipeline.scorecard.analysis import Config, ScorecardAnalysis
 from marketnn.pipeline.scorecard.measures import ScoreErrors
 from marketnn.pipeline.scorecard.scores import grade_counts
+from marketnn.pipeline.scorecard.training import MAX_SPECTRUM
 from marketnn.report import figures
 from marketnn.report.network_diagram import network_diagram
 from marketnn.spelling import counted
@@ -142,6 +143,10 @@ def _training(analysis: ScorecardAnalysis, config: Config, parts: Parts, out: Ru
         f"the best on the validation rows is kept, at its epoch {fit.best_epoch} of {len(fit.history['loss'])} "
         f"(ended by: {fit.stop_reason.replace('_', ' ')}).",
     )
+    if fit.path is not None:
+        out.text(f"Each step took the {fit.path} path (optimizer.solver={parts.optimizer.get('solver', 'auto')}).")
+    if fit.path is not None and analysis.singular_values is None:
+        out.text(f"The singular values of the Jacobian are left out: more than {MAX_SPECTRUM:,} parameters.")
     if len(fit.restarts) < config.members:
         out.text(f"optimizer={parts.optimizer['name']} trains one network at a time, so there is one restart.")
     out.table("restarts", fit.restarts, "Restarts, MSE of the scaled score")

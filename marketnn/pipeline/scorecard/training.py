@@ -33,6 +33,7 @@ class Fit:
         history: ``train``'s curves of that restart, as far as it was trained; one entry per epoch.
         best_epoch: the epoch whose weights the network holds.
         stop_reason: why that restart ended.
+        path: how Levenberg-Marquardt computed its steps; ``None`` for other optimisers.
         restarts: a row per restart: its validation MSE (scaled scores), best epoch and stop reason.
     """
 
@@ -41,6 +42,7 @@ class Fit:
     history: dict[str, list[float]]
     best_epoch: int
     stop_reason: str
+    path: str | None
     restarts: pd.DataFrame
 
 
@@ -92,6 +94,7 @@ def fit_network(
         history={name: entries[:n_epochs] for name, entries in history.items()},
         best_epoch=epochs[best],
         stop_reason=reasons[best],
+        path=result.path,
         restarts=pd.DataFrame(list(rows), columns=list(_RESTART_COLUMNS)),
     )
 

@@ -253,7 +253,7 @@ class MiniBatchLM:
             damping = _next_damping(damping, gain_ratio, self.damping)
             gain_ratios += gain_ratio
             squared_gradients += trial.squared_gradient
-        gradient_norm = 2 * (len(batches) * squared_gradients).sqrt() / problem.terms
+        gradient_norm = 2 * (len(batches) * squared_gradients.clamp(min=0)).sqrt() / problem.terms
         return _Epoch(w, v, damping, gain_ratios / len(batches), gradient_norm)
 
     def _system(self, batch: Problem, w: Tensor) -> DualSystem:

@@ -83,6 +83,8 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
                 f"for a {type(module).__name__} pass solver=auto."
             )
         return settings.solver
+    if settings.reduce and settings.solver == "dual":
+        raise InputError("a process group needs a primal solver, not dual; pass solver=primal.")
     if settings.reduce:
         # All processes must take the same path, whatever the number of their own rows.
         return "autodiff" if dense is None else "packed"

@@ -165,7 +165,7 @@ def _training(analysis: ScorecardAnalysis, config: Config, parts: Parts, out: Ru
         restarts=len(fit.restarts),
         epochs=len(fit.history["loss"]),
         best_epoch=fit.best_epoch,
-        train_mse=fit.history["loss"][-1],
+        last_train_mse=fit.history["loss"][-1],
         validation_mse=float(fit.restarts["validation_mse"].min()),
     )
     _tensorboard(analysis, out)

@@ -16,6 +16,8 @@ from marketnn import registry
 from marketnn.network import BPNetwork
 from marketnn.optim import train
 
+SETTLED = 0.8  # a run whose best validation error lies within this share of its epochs has nothing more to find
+
 
 @dataclass(frozen=True)
 class Lap:
@@ -26,6 +28,8 @@ class Lap:
         loss: training MSE by epoch, scaled scores.
         seconds: since the start, by epoch.
         test_rmse: at the weights of the best validation loss, in the problem's unit.
+        ended: whether the last fifth of the epochs brought no better validation loss; otherwise the run was cut off, and its
+            ``test_rmse`` only bounds what it might have reached.
     """
 
     problem: str
@@ -34,6 +38,7 @@ class Lap:
     loss: np.ndarray
     seconds: np.ndarray
     test_rmse: float
+    ended: bool
 
     def reach(self, level: float) -> tuple[float, float]:
         """Return epochs and seconds until the training MSE is not above a level; infinite where it never is."""
@@ -56,7 +61,9 @@ def run_lap(prepared: Prepared, method: str, settings: Mapping[str, Any], hidden
     with torch.no_grad():
         error = (network(prepared.test.x) - prepared.test.y).square().mean().sqrt().item()
     loss, seconds = (np.array(result.history[name]) for name in ("loss", "seconds"))
-    return Lap(prepared.name, method, seed, loss, seconds, error * prepared.unit)
+    assert isinstance(result.best_epoch, int)  # a single network
+    ended = result.best_epoch <= SETTLED * len(loss)
+    return Lap(prepared.name, method, seed, loss, seconds, error * prepared.unit, ended)
 
 
 def standings(laps: Sequence[Lap], levels: Sequence[int]) -> pd.DataFrame:
@@ -67,8 +74,9 @@ def standings(laps: Sequence[Lap], levels: Sequence[int]) -> pd.DataFrame:
         levels: the marks are LM's training MSE after so many epochs, by problem and seed.
 
     Returns:
-        Indexed by problem and method: ``test_rmse``, ``train_mse`` (the last), ``epochs`` (trained in all), and for every
-        level the epochs and seconds to it; infinite where most seeds did not get there.
+        Indexed by problem and method: ``test_rmse``, ``train_mse`` (the last), ``epochs`` and ``seconds`` (in all), ``ended``
+        (0 when most seeds were cut off), and for every level the epochs and seconds to it; infinite where most seeds did
+        not get there.
     """
     frame = pd.DataFrame([_line(lap, laps, levels) for lap in laps])
     return frame.groupby(["problem", "method"], sort=False).median()
@@ -82,6 +90,8 @@ def _line(lap: Lap, laps: Sequence[Lap], levels: Sequence[int]) -> dict[str, flo
         "test_rmse": lap.test_rmse,
         "train_mse": lap.loss[-1],
         "epochs": len(lap.loss),
+        "seconds": lap.seconds[-1],
+        "ended": float(lap.ended),
     }
     for level in levels:
         line[f"epochs_to_{level}"], line[f"seconds_to_{level}"] = lap.reach(lm.loss[min(level, len(lm.loss)) - 1])

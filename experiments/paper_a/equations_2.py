@@ -20,7 +20,6 @@ from experiments.experiment import Findings, Workspace
 from experiments.ledger import Row, compare
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, gauss_newton_system, gd
-from marketnn.optim.paths.linearisation import primal_step
 from marketnn.preprocess import MinMaxScaler
 
 TOLERANCE = 1e-10
@@ -157,7 +156,7 @@ def levenberg_marquardt(case: Case, printed: Constants, repaired: Constants) -> 
     network = case.network()
     jtj, jte, _ = gauss_newton_system(network, case.x, case.y)
     # With J = dyhat/dw the matrix is the same and J^T e has the other sign.
-    printed_step, _ = primal_step(jtj, -jte, torch.tensor(case.mu, dtype=torch.float64))
+    printed_step = torch.linalg.solve(jtj + case.mu * torch.eye(len(jte), dtype=jtj.dtype), jte)
     LevenbergMarquardt(network, damping=case.mu).step(case.x, case.y)
     moved = _moved(case, network)
     ours = _numbered("step", moved)

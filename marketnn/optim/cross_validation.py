@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
+from marketnn.optim.checks import check_tensors, check_whole
 from marketnn.optim.paths.dense import Dense
 from marketnn.optim.problem import fitting_problem, mean_squared_error
 from marketnn.optim.train import train
@@ -95,13 +96,18 @@ def cross_validate(
         folds: F, at least 3.
         restarts: S, each from other first weights.
         seed: of the folds and the first weights.
-        options: of ``train``, such as ``optimizer`` and ``max_epochs``.
+        options: of ``train``, such as ``optimizer`` and ``max_epochs``; not ``weight`` and ``validation``, which make the folds.
 
     Raises:
-        InputError: fewer than 3 folds, fewer rows than folds, no restart, an optimiser that cannot train members.
+        InputError: data that are no tensors, fewer than 3 folds, fewer rows than folds, no restart, an option that is
+            taken, an optimiser that cannot train members.
     """
-    if folds < 3 or restarts < 1:
-        raise InputError(f"folds={folds} and restarts={restarts} are not possible; pass at least 3 and 1.")
+    check_tensors(x=x, y=y)
+    check_whole(3, folds=folds)
+    check_whole(1, restarts=restarts)
+    for taken in ("weight", "validation"):
+        if taken in options:
+            raise InputError(f"{taken} cannot be passed: the folds are made by it; leave it out.")
     if len(x) < folds:
         raise InputError(f"{len(x)} rows make no {folds} folds; pass fewer folds.")
     fold_of_row = _folds(len(x), folds, seed).to(x.device)
@@ -112,7 +118,7 @@ def cross_validate(
     result = train(members, x, y, weight=1 - test - validation, validation=(x, y, validation), **options)
     with torch.no_grad():
         losses = {
-            name: mean_squared_error(fitting_problem(members, x, y, mask)).reshape(folds, restarts)
+            name: mean_squared_error(fitting_problem(members, x, y, mask, frozen=True)).reshape(folds, restarts)
             for name, mask in (("test", test), ("validation", validation))
         }
     chosen = losses["validation"].argmin(1).tolist()
@@ -152,6 +158,7 @@ def search_hidden_sizes(
     Raises:
         InputError: no candidate, or what ``cross_validate`` refuses.
     """
+    check_tensors(x=x, y=y)
     widths = tuple(tuple(candidate) for candidate in candidates)
     if not widths:
         raise InputError("there is no candidate; pass the widths of hidden layers, such as [(4,), (8,)].")

@@ -45,7 +45,8 @@ def gauss_newton_system(
         jtj (P, P), jte (P,) and sse (); with members (R, P, P), (R, P) and (R,).
 
     Raises:
-        InputError: shapes, dtypes or devices that do not fit together.
+        InputError: shapes, dtypes or devices that do not fit together, a frozen parameter, a layer that draws or mixes
+            rows, or a J^T J too large to hold.
     """
     problem = fitting_problem(module, x, y, weight)
     settings = Settings(solver, chunk_rows)

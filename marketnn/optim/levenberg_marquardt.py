@@ -18,12 +18,21 @@ import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError, unknown_name
+from marketnn.optim.checks import is_number, shown
 from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES, SMALLEST
 from marketnn.optim.evidence import effective_parameters, updated_strength
 from marketnn.optim.paths.linearisation import Path, Primal
 from marketnn.optim.paths.solver import Settings, build_path, choose_solver, is_primal
-from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, member_count, not_finite, version
-from marketnn.optim.processes import reduction
+from marketnn.optim.problem import (
+    Problem,
+    active_members,
+    fitting_problem,
+    flat_parameters,
+    member_count,
+    not_finite,
+    version,
+)
+from marketnn.optim.processes import Reduce, reduction
 from marketnn.optim.trials import Objective, Outcome, search
 
 _SCALINGS = ("identity", "column")
@@ -36,34 +45,65 @@ class StepReport:
     """What one step did; tensors () or (R,) on the host, NaN, 0 and ``False`` for members that were not active.
 
     Attributes:
-        loss: MSE before the step.
-        new_loss: MSE after it; ``loss`` when every trial was rejected.
-        damping: mu of the accepted trial; when none was accepted, the raised mu that the next trial would use.
-        gain_ratio: actual over predicted decrease of the last trial, 0 where that is not finite.
-        tries: trials, each one factorisation.
-        accepted: whether the parameters changed.
-        gradient_norm: Euclidean norm of the gradient of ``loss`` (with evidence, of the regularised loss) before the step.
+        outcomes: what it did to each network, from which the tensors are made when they are asked for.
+        single: whether they have no leading R.
         effective_parameters: with evidence, how many parameters the data determine; otherwise ``None``.
     """
 
-    loss: Tensor
-    new_loss: Tensor
-    damping: Tensor
-    gain_ratio: Tensor
-    tries: Tensor
-    accepted: Tensor
-    gradient_norm: Tensor
+    outcomes: tuple[Outcome, ...]
+    single: bool
     effective_parameters: Tensor | None = None
+
+    @property
+    def loss(self) -> Tensor:
+        """MSE before the step."""
+        return self._tensor([outcome.loss for outcome in self.outcomes])
+
+    @property
+    def new_loss(self) -> Tensor:
+        """MSE after it; ``loss`` when every trial was rejected, below it otherwise (without evidence)."""
+        return self._tensor([outcome.new_loss for outcome in self.outcomes])
+
+    @property
+    def damping(self) -> Tensor:
+        """mu of the accepted trial; when none was accepted, the raised mu that the next trial would use."""
+        return self._tensor([outcome.used_damping for outcome in self.outcomes])
+
+    @property
+    def gain_ratio(self) -> Tensor:
+        """Actual over predicted decrease of the last trial, 0 where that is not finite."""
+        return self._tensor([outcome.gain_ratio for outcome in self.outcomes])
+
+    @property
+    def tries(self) -> Tensor:
+        """Trials, each one factorisation."""
+        return self._tensor([outcome.tries for outcome in self.outcomes], torch.int64)
+
+    @property
+    def accepted(self) -> Tensor:
+        """Whether the parameters changed."""
+        return self._tensor([outcome.accepted for outcome in self.outcomes], torch.bool)
+
+    @property
+    def gradient_norm(self) -> Tensor:
+        """Euclidean norm of the gradient of ``loss`` (with evidence, of the regularised loss) before the step."""
+        return self._tensor([outcome.gradient_norm for outcome in self.outcomes])
+
+    def _tensor(self, column: Sequence[float], dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.tensor(column[0] if self.single else column, dtype=dtype)
 
 
 class _Prepared:
     """Data that were checked once, and the path to take with them."""
 
-    def __init__(self, given: tuple[Tensor, Tensor, Tensor | None], problem: Problem, path: Path) -> None:
+    def __init__(
+        self, given: tuple[Tensor, Tensor, Tensor | None], problem: Problem, path: Path, n_residuals: Tensor | None
+    ) -> None:
         self._given = given
         self._versions = [version(tensor) for tensor in given]
         self.problem = problem
         self.path = path
+        self.n_residuals = n_residuals
         terms, members = problem.terms, problem.members or 1
         self.terms = [terms] * members if isinstance(terms, float) else terms.expand(members).tolist()
         self._chosen: list[int] = []
@@ -126,12 +166,16 @@ class LevenbergMarquardt:
         compile: bool = False,
         process_group: Any = None,
     ) -> None:
-        if damping is not None and not 0 < damping <= LARGEST:
-            raise InputError(f"damping={damping:g} is not possible; pass a number above 0, at most {LARGEST:g}.")
+        if damping is not None and not (is_number(damping) and 0 < damping <= LARGEST):
+            raise InputError(
+                f"damping={shown(damping)} is not possible; pass a number above 0, at most {LARGEST:g}, or None."
+            )
         if damping_rule not in RULES:
             raise unknown_name("damping rule", damping_rule, RULES)
         if scaling not in _SCALINGS:
             raise unknown_name("scaling", scaling, _SCALINGS)
+        if accumulate_dtype is not None and not isinstance(accumulate_dtype, torch.dtype):
+            raise InputError(f"accumulate_dtype={accumulate_dtype!r} is no dtype; pass one, such as torch.float32.")
         self.module = module
         self.damping_rule = damping_rule
         self.scaling = scaling
@@ -140,6 +184,7 @@ class LevenbergMarquardt:
         if solver == "auto" and (scaling == "column" or geodesic or evidence):
             solver = "primal"
         self._settings = Settings(solver, chunk_rows, accumulate_dtype, compile, reduction(process_group))
+        self._single = member_count(module) is None
         first = flat_parameters(module).reshape(member_count(module) or 1, -1)[:, 0]
         first_damping = math.nan if damping is None else damping
         self._outcomes = [Outcome(first_damping, FIRST_GROWTH) for _ in range(len(first))]
@@ -149,11 +194,18 @@ class LevenbergMarquardt:
         self._terms = [0.0] * len(first)
         self._paths: dict[str, Path] = {}
         self._prepared: _Prepared | None = None
+        self._parameters = list(module.parameters())
+        self._versions = self._parameter_versions()
 
     @property
     def path(self) -> str | None:
         """The path that the last step took, ``None`` before the first."""
         return None if self._prepared is None else self._prepared.path.name
+
+    @property
+    def reduce(self) -> Reduce | None:
+        """What adds up tensors over the processes that share the fit, ``None`` for a single one."""
+        return self._settings.reduce
 
     def step(
         self,
@@ -176,22 +228,29 @@ class LevenbergMarquardt:
         """
         with torch.no_grad():
             last, prepared = self._prepared, self._prepare(x, y, weight)
-            members = len(self._outcomes)
+            # A state that was loaded is taken to go on with its data, until the loss there says otherwise.
+            untouched = (last is None or prepared is last) and self._versions == self._parameter_versions()
             # A damping beyond its limit ends the steps on its own data, not those on others.
             limit = math.inf if prepared is last else LARGEST
-            chosen = [r for r in range(members) if active is None or active[r]]
             outcomes = [
-                Outcome(min(old.damping * _ratio(terms, old_terms), limit), old.growth, old.new_loss)
+                Outcome(
+                    min(old.damping * _ratio(terms, old_terms), limit),
+                    old.growth,
+                    old.reached if untouched else math.nan,
+                )
                 for old, terms, old_terms in zip(self._outcomes, prepared.terms, self._terms, strict=True)
             ]
+            members = len(outcomes)
+            chosen = active_members(active, members)
             if chosen:
                 everyone = prepared.path.read()
                 numbers = None if len(chosen) == members else torch.tensor(chosen, device=everyone.device)
                 w = everyone if numbers is None else everyone.index_select(0, numbers)
                 w = self._lower(prepared, w, [outcomes[r] for r in chosen], chosen, numbers)
                 prepared.path.write(w if numbers is None else everyone.index_copy(0, numbers, w))
-            self._outcomes, self._terms = outcomes, prepared.terms
-        return self._report()
+            self._outcomes, self._terms, self._versions = outcomes, prepared.terms, self._parameter_versions()
+        effective = None if self._effective is None else self._shaped(self._effective)
+        return StepReport(tuple(outcomes), self._single, effective)
 
     def _lower(
         self, prepared: _Prepared, w: Tensor, outcomes: list[Outcome], chosen: list[int], members: Tensor | None
@@ -206,11 +265,13 @@ class LevenbergMarquardt:
         if self._prior is not None:
             assert isinstance(found, Primal)
             assert self._effective is not None
+            assert prepared.n_residuals is not None
             strength = self._prior if members is None else self._prior[members]
             effective = effective_parameters(found.jtj, strength)
             # What a network has not learned yet looks like noise, and would hold its parameters at nothing for good.
             learned = torch.tensor([self._learned[r] for r in chosen]).to(w.device)
-            updated = updated_strength(strength, effective, w, found.sse, problem.n_residuals)
+            n_residuals = prepared.n_residuals if members is None else prepared.n_residuals[members]
+            updated = updated_strength(strength, effective, w, found.sse, n_residuals)
             prior = torch.where(learned, updated, strength)
             self._prior = prior if members is None else self._prior.index_copy(0, members, prior)
             self._effective = effective if members is None else self._effective.index_copy(0, members, effective)
@@ -234,7 +295,7 @@ class LevenbergMarquardt:
         columns = {
             "damping": [outcome.damping for outcome in self._outcomes],
             "growth": [outcome.growth for outcome in self._outcomes],
-            "loss": [-1.0 if math.isnan(outcome.new_loss) else outcome.new_loss for outcome in self._outcomes],
+            "loss": [-1.0 if math.isnan(outcome.reached) else outcome.reached for outcome in self._outcomes],
             "terms": self._terms,
             "learned": self._learned,
         }
@@ -258,7 +319,10 @@ class LevenbergMarquardt:
             )
         host = {name: value.reshape(-1).tolist() for name, value in state.items()}
         columns = zip(host["damping"], host["growth"], host["loss"], strict=True)
-        self._outcomes = [Outcome(damping, growth, new_loss=loss) for damping, growth, loss in columns]
+        self._outcomes = [
+            Outcome(damping, growth, new_loss=math.nan if loss < 0 else loss) for damping, growth, loss in columns
+        ]
+        self._prepared, self._versions = None, self._parameter_versions()
         self._terms = host["terms"]
         self._learned = [bool(flag) for flag in host["learned"]]
         if self._prior is not None:
@@ -279,26 +343,27 @@ class LevenbergMarquardt:
                 )
             if name not in self._paths:
                 self._paths[name] = build_path(name, self.module, self._settings)
-            fresh = _Prepared((x, y, weight), problem, self._paths[name])
+            n_residuals = self._residual_counts(problem) if self.evidence else None
+            fresh = _Prepared((x, y, weight), problem, self._paths[name], n_residuals)
             if 0.0 in fresh.terms:
                 raise not_finite(problem, torch.as_tensor(problem.terms))
             prepared = self._prepared = fresh
         return prepared
 
-    def _report(self) -> StepReport:
-        facts = [
-            (o.loss, o.new_loss, o.used_damping, o.gain_ratio, o.tries, o.accepted, o.gradient_norm)
-            for o in self._outcomes
-        ]
-        single = member_count(self.module) is None
-        numbers = torch.tensor(facts[0] if single else facts, dtype=torch.float64)
-        loss, new_loss, damping, gain_ratio, tries, accepted, gradient_norm = numbers.unbind(-1)
-        effective = None if self._effective is None else self._shaped(self._effective)
-        return StepReport(loss, new_loss, damping, gain_ratio, tries.long(), accepted.bool(), gradient_norm, effective)
+    def _residual_counts(self, problem: Problem) -> Tensor:
+        """Count the residuals (R,) of all processes that have a say in evidence's estimate of the noise."""
+        counts = torch.as_tensor(problem.n_residuals, dtype=problem.y.dtype, device=problem.y.device)
+        counts = counts.expand(len(self._outcomes)).clone()
+        if self._settings.reduce:
+            self._settings.reduce([counts])
+        return counts
+
+    def _parameter_versions(self) -> list[int]:
+        return [version(parameter) for parameter in self._parameters]
 
     def _shaped(self, column: Tensor) -> Tensor:
         """Give a column (R,) the form of a report: () for a single network."""
-        return column if member_count(self.module) is not None else column[0]
+        return column[0] if self._single else column
 
 
 def _ratio(terms: float, old_terms: float) -> float:

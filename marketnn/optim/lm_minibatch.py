@@ -23,7 +23,7 @@ class Config:
         seed: of the order of the rows.
     """
 
-    batch_rows: int = 250
+    batch_rows: int = 500
     damping: float = 1e-3
     momentum: float = 0.9
     rate: float = 0.3

@@ -8,8 +8,8 @@ however many parameters there are. The direction v remembers earlier batches thr
 so that what v already explains is not solved for again (SPRING: Goldshlager, Abrahamsen and Lin, A Kaczmarz-inspired
 approach to accelerate the optimization of neural network wavefunctions, Journal of Computational Physics 516, 2024). mu is
 relative to the mean of the diagonal of J J^T, and the rate falls to 0 over the second half of the training. A step is taken
-only when it lowers the sum of squares of its own batch; the linearisation predicts that sum for nothing, so that a gain
-ratio costs one forward pass.
+only when it does not raise the sum of squares of its own batch, added up in float64; the linearisation predicts that sum
+for nothing, so that the decision and the gain ratio cost one forward pass.
 
 Shapes: n rows, m outputs, q = m n of a batch, P parameters of one network, R networks (1 for a module without members);
 reports are () or (R,).
@@ -25,18 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from marketnn.errors import InputError
-from marketnn.optim.paths import autodiff_gram
-from marketnn.optim.paths import gram as dense_gram
-from marketnn.optim.paths.dense import dense_shape, module_order
-from marketnn.optim.paths.gram import DualSystem
+from marketnn.optim.paths.dense import dense_shape
+from marketnn.optim.paths.linearisation import Dual, squared_norm
+from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.problem import (
     Problem,
+    active_members,
     fitting_problem,
     flat_parameters,
-    load_parameters,
     member_count,
     not_finite,
-    sum_of_squares,
 )
 from marketnn.seed import torch_generator
 
@@ -47,15 +45,15 @@ _SHRINK = 1.02  # taken back by 70 that were near: a network that once left its 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did; tensors () or (R,).
+    """What one epoch did; tensors () or (R,), NaN and ``False`` for members that were not active.
 
     Attributes:
-        loss: MSE of all rows before the epoch.
-        new_loss: MSE of all rows after it; ``loss`` when the epoch was taken back.
+        loss: MSE of all rows as the epoch met them, each batch's before its step; with a single batch that before the
+            epoch.
+        new_loss: MSE of all rows after the epoch, before it when it was taken back.
         damping: relative damping after the epoch.
         gain_ratio: actual over predicted decrease of a batch's sum of squares, the mean over the batches.
-        accepted: ``False`` where the epoch was taken back because it ended in a loss that is not finite, and for members
-            that were not active.
+        accepted: ``False`` where the epoch was taken back because it ended in a loss that is not finite.
         gradient_norm: Euclidean norm of the gradient of the batches' losses, its root mean square over the batches; with
             a single batch that of the gradient of ``loss``.
     """
@@ -69,14 +67,12 @@ class EpochReport:
 
 
 @dataclass(frozen=True)
-class _Epoch:
-    """Where the batches of an epoch lead: parameters and direction (R, P), and what the report says of them (R,)."""
+class _Place:
+    """Where networks are between two batches: parameters and direction (R', P), relative damping (R',)."""
 
     w: Tensor
     v: Tensor
     damping: Tensor
-    gain_ratio: Tensor
-    gradient_norm: Tensor
 
 
 @dataclass(frozen=True)
@@ -84,39 +80,33 @@ class _Trial:
     """One batch's step, not yet taken.
 
     Attributes:
-        w: parameters after it, (R, P).
-        v: direction after it, (R, P).
-        predicted: the batch's sum of squares after it as the linearisation has it, (R,).
-        squared_gradient: ``|J^T e|^2`` before it, (R,).
+        w: parameters after it, (R', P).
+        v: direction after it, (R', P).
+        predicted: the batch's sum of squares after it as the linearisation has it, (R',); NaN where that failed.
     """
 
     w: Tensor
     v: Tensor
     predicted: Tensor
-    squared_gradient: Tensor
 
 
-def _try_step(batch: DualSystem, w: Tensor, v: Tensor, damping: Tensor, momentum: float, rate: float) -> _Trial:
-    """Compute a batch's step; where the factorisation fails, ``predicted`` is NaN. The batch's Gram matrix is used up."""
-    diagonal = batch.gram.diagonal(dim1=-2, dim2=-1)
-    tiny = torch.finfo(w.dtype).tiny  # lets rows that depend on no parameter through the factorisation
-    mu = (damping * diagonal.mean(-1)).clamp(min=tiny).unsqueeze(-1)
-    squared_gradient = (batch.e * torch.matmul(batch.gram, batch.e.unsqueeze(-1)).squeeze(-1)).sum(-1)
-    diagonal += mu
-    triangle, info = torch.linalg.cholesky_ex(batch.gram)
-    remaining = batch.e - momentum * batch.push_forward(v)
-    u = torch.cholesky_solve(remaining.unsqueeze(-1), triangle).squeeze(-1)
-    v = torch.add(batch.pull_back(u), v, alpha=momentum)
-    # The new J v is beta J v + (J J^T) u = e - mu u, by the system that u solves.
-    predicted = (batch.e - rate * (batch.e - mu * u)).square().sum(-1)
-    return _Trial(torch.add(w, v, alpha=rate), v, torch.where(info == 0, predicted, torch.nan), squared_gradient)
+def _try_step(found: Dual, place: _Place, momentum: float, rate: float) -> _Trial:
+    """Compute a batch's step."""
+    tiny = torch.finfo(place.w.dtype).tiny  # lets rows that depend on no parameter through the factorisation
+    mu = (place.damping * found.diagonal.mean(-1)).clamp(min=tiny).unsqueeze(-1)
+    u, failed = found.solve(mu, found.e - momentum * found.push_forward(place.v))
+    v = torch.add(found.pull_back(u), place.v, alpha=momentum)
+    # Along the new direction the outputs change by momentum * (their change along v) + (J J^T) u = e - mu u.
+    predicted = squared_norm(found.e - rate * (found.e - mu * u))
+    return _Trial(torch.add(place.w, v, alpha=rate), v, torch.where(failed == 0, predicted, torch.nan))
 
 
 class MiniBatchLM:
     """Levenberg-Marquardt on batches of rows; one ``step`` is one epoch, and needs the memory of one batch.
 
     The rows are shuffled anew for every epoch and cut into batches of nearly equal size. All members of a module see the
-    same batches, so that each trains as it would alone. Smooth targets want the defaults, noisy ones more damping.
+    same batches, so that each trains as it would alone. Smooth targets want the defaults; with noisy ones, such as 0 and 1,
+    these overfit within an epoch, and validation rows will choose a damping of 1 to 10.
 
     Args:
         module: any module that maps rows independently; every one of its parameters is fitted, and a ``BPNetwork``'s
@@ -137,7 +127,7 @@ class MiniBatchLM:
         self,
         module: nn.Module,
         *,
-        batch_rows: int = 250,
+        batch_rows: int = 500,
         damping: float = 1e-3,
         momentum: float = 0.9,
         rate: float = 0.3,
@@ -156,10 +146,12 @@ class MiniBatchLM:
         self.damping = damping
         self.momentum = momentum
         self.rate = rate
-        self._dense = dense_shape(module)
-        w = self._read()
-        self._v = torch.zeros_like(w)
-        self._damping = torch.full_like(w[:, 0], damping)
+        # A batch is one chunk, so that its sum of squares before and after a step comes from the same arithmetic.
+        name = "autodiff_gram" if dense_shape(module) is None else "gram"
+        self._path = build_path(name, module, Settings("dual", batch_rows))
+        first = flat_parameters(module).reshape(member_count(module) or 1, -1)
+        self._v = torch.zeros_like(first)
+        self._damping = torch.full_like(first[:, 0], damping)
         self._generator = torch_generator(seed)
         self._progress = self._pace = 0.0
 
@@ -183,39 +175,50 @@ class MiniBatchLM:
             x: (n, d), or with members also (R, n, d).
             y: (n, m), or with members also (R, n, m).
             weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
-            active: (R,) bool, the members to step; the others keep parameters, momentum and damping.
+            active: (R,) bool, the members to step; the others keep parameters, momentum and damping and cost nothing.
 
         Raises:
-            InputError: data that do not fit the module, or a loss that is not finite; the parameters are untouched.
+            InputError: data that do not fit the module, a batch whose J J^T is too large, or a loss that is not finite;
+                the parameters are untouched.
         """
         problem = fitting_problem(self.module, x, y, weight)
-        if self._dense is not None and problem.n_outputs != self._dense.n_outputs:
-            raise InputError(f"the module has {self._dense.n_outputs} outputs, y {problem.n_outputs}; make them alike.")
         order = self._generator.get_state()
         with torch.no_grad():
-            before = self._read()
-            loss = self._loss(problem, before)
-            epoch = self._epoch(problem, before)
-            new_loss = self._loss(problem, epoch.w)
-            stepped = torch.as_tensor([True] * len(loss) if active is None else active, device=loss.device)
-            if not bool((loss.isfinite() | ~stepped).all()):
-                self._generator.set_state(order)
-                raise not_finite(problem, loss)
-            accepted = stepped & new_loss.isfinite()
-            self._write(torch.where(accepted.unsqueeze(-1), epoch.w, before))
-            self._v = torch.where(accepted.unsqueeze(-1), epoch.v, self._v)
-            self._damping = torch.where(accepted, epoch.damping, self._damping)
-            new_loss = torch.where(accepted, new_loss, loss)
-        columns = (loss, new_loss, self._damping, epoch.gain_ratio, accepted, epoch.gradient_norm)
+            everyone = _Place(self._path.read().clone(), self._v, self._damping)
+            members = len(everyone.w)
+            chosen = active_members(active, members)
+            facts = everyone.damping.new_full((4, members), math.nan, dtype=torch.float64)
+            accepted = torch.zeros_like(everyone.damping, dtype=torch.bool)
+            if chosen:
+                numbers = torch.tensor(chosen).to(everyone.w.device)
+                start = everyone if len(chosen) == members else _at(everyone, numbers)
+                problem = problem if len(chosen) == members else problem.select(numbers)
+                end, found = self._epoch(problem, start)
+                if not bool(
+                    found[:2].isfinite().all()
+                ):  # by a step's fault or by the data's: the loss at the start tells
+                    found[0] = self._path.sse(problem, start.w) / problem.terms
+                    if not bool(found[0].isfinite().all()):
+                        self._generator.set_state(order)
+                        raise not_finite(problem, found[0])
+                taken = found[1].isfinite()
+                found[1] = torch.where(taken, found[1], found[0])
+                facts.index_copy_(1, numbers, found)
+                accepted.index_copy_(0, numbers, taken)
+                self._path.write(_moved(everyone.w, end.w, numbers, taken))
+                self._v = _moved(everyone.v, end.v, numbers, taken)
+                self._damping = _moved(everyone.damping, end.damping, numbers, taken)
+        loss, new_loss, gain_ratio, gradient_norm = facts
+        columns = (loss, new_loss, self._damping, gain_ratio, accepted, gradient_norm)
         return EpochReport(*(self._shaped(column) for column in columns))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what the next epoch depends on besides the module's parameters.
 
-        ``momentum`` is v in their order, (P,) or (R, P); ``damping`` is () or (R,), ``progress`` (2,).
+        ``momentum`` is v in the order of the path's vectors, (P,) or (R, P); ``damping`` is () or (R,), ``progress`` (2,).
         """
         return {
-            "momentum": self._shaped(self._in_module_order(self._v)).clone(),
+            "momentum": self._shaped(self._v).clone(),
             "damping": self._shaped(self._damping).clone(),
             "progress": torch.tensor([self._progress, self._pace], dtype=torch.float64),
             "generator": self._generator.get_state(),
@@ -231,72 +234,65 @@ class MiniBatchLM:
         found = {name: tuple(value.shape) for name, value in state.items()}
         if found != wanted:
             raise InputError(f"the state holds {_listed(found) or 'nothing'}; this optimiser needs {_listed(wanted)}.")
-        self._v = self._in_own_order(state["momentum"].to(self._v).reshape(self._v.shape))
+        self._v = state["momentum"].to(self._v, copy=True).reshape(self._v.shape)
         self._damping = state["damping"].to(self._damping, copy=True).reshape(self._damping.shape)
         self._progress, self._pace = state["progress"].tolist()
         self._generator.set_state(state["generator"].cpu())
 
-    def _epoch(self, problem: Problem, w: Tensor) -> _Epoch:
-        """Go through all batches from parameters w (R, P)."""
-        v, damping = self._v, self._damping
-        shuffled = torch.randperm(problem.n_rows, generator=self._generator).to(w.device)
+    def _epoch(self, problem: Problem, place: _Place) -> tuple[_Place, Tensor]:
+        """Go through all batches.
+
+        Returns:
+            Where they lead, and (4, R') loss, new loss, gain ratio and gradient norm as the report names them.
+        """
+        shuffled = torch.randperm(problem.n_rows, generator=self._generator).to(place.w.device)
         batches = shuffled.tensor_split(-(-problem.n_rows // self.batch_rows))
-        gain_ratios, squared_gradients = torch.zeros_like(damping), torch.zeros_like(damping)
+        met, gain_ratios, squared_gradients = place.damping.new_zeros(3, len(place.w), dtype=torch.float64)
         for number, rows in enumerate(batches):
             batch = _select_rows(problem, rows)
-            system = self._system(batch, w)
+            found = self._path.linearise(batch, place.w)
+            assert isinstance(found, Dual)
             rate = self.rate * decay(min(self._progress + self._pace * number / len(batches), 1.0))
-            trial = _try_step(system, w, v, damping, self.momentum, rate)
-            gain_ratio = _gain_ratio(system.e.square().sum(-1), self._sse(batch, trial.w), trial.predicted)
-            taken = (gain_ratio > 0).unsqueeze(-1)
-            w, v = torch.where(taken, trial.w, w), torch.where(taken, trial.v, self.momentum * v)
-            damping = _next_damping(damping, gain_ratio, self.damping)
+            trial = _try_step(found, place, self.momentum, rate)
+            new_sse = self._path.sse(batch, trial.w)
+            taken = (new_sse <= found.sse) & trial.predicted.isfinite()
+            gain_ratio = _gain_ratio(found.sse, new_sse, trial.predicted, torch.finfo(place.w.dtype).eps)
+            met += found.sse
             gain_ratios += gain_ratio
-            squared_gradients += trial.squared_gradient
+            squared_gradients += (found.e * torch.matmul(found.gram, found.e.unsqueeze(-1)).squeeze(-1)).sum(-1)
+            place = _Place(
+                torch.where(taken.unsqueeze(-1), trial.w, place.w),
+                torch.where(taken.unsqueeze(-1), trial.v, self.momentum * place.v),
+                _next_damping(place.damping, gain_ratio, self.damping),
+            )
+        # A single batch is all rows, and its sum is known.
+        end = torch.where(taken, new_sse, found.sse) if len(batches) == 1 else self._path.sse(problem, place.w)
         gradient_norm = 2 * (len(batches) * squared_gradients.clamp(min=0)).sqrt() / problem.terms
-        return _Epoch(w, v, damping, gain_ratios / len(batches), gradient_norm)
-
-    def _system(self, batch: Problem, w: Tensor) -> DualSystem:
-        if self._dense is None:
-            return autodiff_gram.dual_system(batch, w)
-        return dense_gram.dual_system(self._dense, w, batch.x, batch.y, batch.root_weight)
-
-    def _loss(self, problem: Problem, w: Tensor) -> Tensor:
-        """Compute the MSE (R,)."""
-        return self._sse(problem, w) / problem.terms
-
-    def _sse(self, problem: Problem, w: Tensor) -> Tensor:
-        """Compute the sum of squared residuals (R,), a batch's number of rows at a time."""
-        if self._dense is None:
-            return sum_of_squares(problem, self._shaped(w), self.batch_rows).reshape(len(w))
-        chunks = problem.chunks(self.batch_rows)
-        return torch.stack([dense_gram.sum_of_squares(self._dense, w, *chunk) for chunk in chunks]).sum(0)
-
-    def _read(self) -> Tensor:
-        """Copy the module's parameters into vectors (R, P) of this optimiser's order."""
-        w = flat_parameters(self.module)
-        return self._in_own_order(w.reshape(member_count(self.module) or 1, -1))
-
-    def _write(self, w: Tensor) -> None:
-        load_parameters(self.module, self._shaped(self._in_module_order(w)))
-
-    def _in_module_order(self, w: Tensor) -> Tensor:
-        return w if self._dense is None else w.index_select(-1, module_order(self._dense, w.device))
-
-    def _in_own_order(self, w: Tensor) -> Tensor:
-        if self._dense is None:
-            return w.clone()
-        return torch.empty_like(w).index_copy_(-1, module_order(self._dense, w.device), w)
+        return place, torch.stack((met / problem.terms, end / problem.terms, gain_ratios / len(batches), gradient_norm))
 
     def _shaped(self, column: Tensor) -> Tensor:
         """Drop the leading R = 1 of a module without members."""
         return column if member_count(self.module) is not None else column[0]
 
 
-def _gain_ratio(sse: Tensor, new_sse: Tensor, predicted: Tensor) -> Tensor:
-    """Divide the actual by the predicted decrease; 1 where both drown in rounding, 0 where one is not finite."""
-    info = torch.finfo(sse.dtype)
-    rounding = info.eps**0.5 * sse + info.tiny
+def _at(place: _Place, numbers: Tensor) -> _Place:
+    """Some of the networks, given by their numbers (R',)."""
+    return _Place(*(column.index_select(0, numbers) for column in (place.w, place.v, place.damping)))
+
+
+def _moved(old: Tensor, new: Tensor, numbers: Tensor, taken: Tensor) -> Tensor:
+    """Put new rows (R', ..) for some of the networks into old ones (R, ..) where they are taken (R',)."""
+    mask = taken.view(-1, *[1] * (new.dim() - 1))
+    return old.index_copy(0, numbers, torch.where(mask, new, old.index_select(0, numbers)))
+
+
+def _gain_ratio(sse: Tensor, new_sse: Tensor, predicted: Tensor, eps: float) -> Tensor:
+    """Divide the actual by the predicted decrease; 1 where both drown in rounding, 0 where one is not finite.
+
+    It moves the damping alone, which asks how linear the networks are along the step: a rise that was predicted says that
+    they are.
+    """
+    rounding = eps**0.5 * sse + torch.finfo(torch.float32).tiny
     ratio = (sse - new_sse + rounding) / (sse - predicted + rounding)
     return torch.where(ratio.isfinite(), ratio, 0)
 

@@ -16,8 +16,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from marketnn.errors import InputError, rows_text
+from marketnn.network.bp import BPNetwork
 
 
 def member_count(module: nn.Module) -> int | None:
@@ -29,6 +32,22 @@ def member_count(module: nn.Module) -> int | None:
 def version(tensor: object) -> int:
     """How often a tensor was changed in place; 0 for anything else and for tensors that do not count it."""
     return tensor._version if isinstance(tensor, Tensor) and not tensor.is_inference() else 0
+
+
+def active_members(active: Tensor | Sequence[bool] | None, members: int) -> list[int]:
+    """Return the numbers of the members to step, all of them for ``None``.
+
+    Raises:
+        InputError: not one truth value per member.
+    """
+    if active is None:
+        return list(range(members))
+    flags = torch.as_tensor(active)
+    if flags.dtype != torch.bool or flags.shape != (members,):
+        raise InputError(
+            f"active is {flags.dtype} of shape {tuple(flags.shape)}; pass one bool per member, ({members},)."
+        )
+    return [r for r, flag in enumerate(flags.tolist()) if flag]
 
 
 def flat_parameters(module: nn.Module) -> Tensor:
@@ -54,14 +73,18 @@ def load_parameters(module: nn.Module, w: Tensor) -> None:
 def residual(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
     """Compute ``sqrt(weight) (y - yhat)`` of one network (n, m), its parameters given as a vector.
 
+    Floating buffers follow the vector's dtype, so that a coarser vector gives a coarser residual.
+
     Raises:
-        InputError: the module's outputs and ``y`` differ in shape.
+        InputError: the module's outputs and ``y`` differ in shape, or a row's output is random or depends on other rows.
     """
+    _check_rows_are_independent(module)
     members = member_count(module)
     shapes = [p.shape if members is None else p.shape[1:] for p in module.parameters()]
     values = (v.view(shape) for v, shape in zip(_split(module, w_p), shapes, strict=True))
     parameters = dict(zip((name for name, _ in module.named_parameters()), values, strict=True))
-    yhat_nm = functional_call(module, parameters, (x_nd,))
+    buffers = {name: b.to(w_p.dtype) if b.is_floating_point() else b for name, b in module.named_buffers()}
+    yhat_nm = functional_call(module, (parameters, buffers), (x_nd,))
     _check_same_shape(yhat_nm, y_nm)
     e_nm = y_nm - yhat_nm
     return e_nm if s_n is None else s_n.unsqueeze(-1) * e_nm
@@ -152,32 +175,37 @@ class Problem:
         return self.members is not None and data is not None and data.dim() == dims
 
 
-def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None) -> Problem:
+def fitting_problem(
+    module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None, *, frozen: bool = False
+) -> Problem:
     """Check the data's shapes and types against a module, values aside.
 
+    Args:
+        module: the network or networks.
+        x: (n, ...), or with members also (R, n, d).
+        y: (n, m), or with members also (R, n, m).
+        weight: (n,), or with members also (R, n).
+        frozen: whether parameters may be frozen; Levenberg-Marquardt fits all of them.
+
     Raises:
-        InputError: no parameters, no rows, different numbers of rows, ``y`` not (n, m), a dtype or device other than
-            the parameters'.
+        InputError: no parameters or a frozen one, no rows, different numbers of rows, ``y`` not (n, m), other widths than
+            a ``BPNetwork``'s, a dtype or device other than the parameters'.
     """
-    for name, data in (("x", x), ("y", y)):
+    given = {"x": x, "y": y} if weight is None else {"x": x, "y": y, "weight": weight}
+    for name, data in given.items():
         if not isinstance(data, Tensor):
             raise InputError(f"{name} is a {type(data).__name__}; pass a tensor, such as torch.as_tensor({name}).")
     first = next(module.parameters(), None)
     if first is None:
         raise InputError(f"{type(module).__name__} has no parameters to train.")
+    for name, parameter in module.named_parameters():
+        if not (frozen or parameter.requires_grad):
+            raise InputError(
+                f"the parameter '{name}' has requires_grad=False, but Levenberg-Marquardt fits every parameter; "
+                "call module.requires_grad_(True), or train with optimizer=adam."
+            )
     members = member_count(module)
-    n = y.shape[-2] if y.dim() > 1 else 0
-    if y.dim() != 2 and not (members is not None and y.dim() == 3):
-        raise InputError(f"y has shape {tuple(y.shape)}; pass (rows, outputs), for one output y.unsqueeze(-1).")
-    x_rows = x.shape[1] if members is not None and x.dim() == 3 else x.shape[0]
-    if n == 0 or x_rows != n:
-        raise InputError(f"x has {x_rows} rows and y has {n}; pass the same number, at least 1.")
-    for name, data in (("x", x), ("y", y)):
-        if members is not None and data.dim() == 3 and data.shape[0] != members:
-            raise InputError(f"{name} leads with {data.shape[0]}, but the module has {members} members.")
-    if weight is not None and weight.shape != (n,) and (members is None or weight.shape != (members, n)):
-        raise InputError(f"weight has shape {tuple(weight.shape)}; pass one weight per row, ({n},).")
-    given = {"x": x, "y": y} if weight is None else {"x": x, "y": y, "weight": weight}
+    _check_shapes(module, members, x, y, weight)
     for name, data in given.items():
         if (data.dtype, data.device) != (first.dtype, first.device):
             raise InputError(
@@ -186,14 +214,14 @@ def fitting_problem(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | No
             )
     outputs = y.shape[-1]
     if weight is None:
-        return Problem(module, x, y, None, members, float(n * outputs))
+        return Problem(module, x, y, None, members, float(y.shape[-2] * outputs))
     return Problem(module, x, y, weight.sqrt(), members, weight.sum(-1) * outputs)
 
 
 def sum_of_squares(problem: Problem, w: Tensor, chunk_rows: int | None = None) -> Tensor:
-    """Compute the weighted sum of squared residuals () or (R,) at a parameter vector (P,) or (R, P)."""
+    """Compute the weighted sum of squared residuals () or (R,) in float64 at a parameter vector (P,) or (R, P)."""
     kernel = problem.over_members(partial(_sse, problem.module))
-    sse = w.new_zeros(w.shape[:-1])
+    sse = w.new_zeros(w.shape[:-1], dtype=torch.float64)
     for chunk in problem.chunks(chunk_rows):
         sse += kernel(w, *chunk)
     return sse
@@ -230,13 +258,54 @@ def not_finite(problem: Problem, loss: Tensor) -> InputError:
 
 
 def _sse(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
-    return residual(module, w_p, x_nd, y_nm, s_n).square().sum()
+    return residual(module, w_p, x_nd, y_nm, s_n).to(torch.float64).square().sum()
 
 
 def _split(module: nn.Module, w: Tensor) -> tuple[Tensor, ...]:
     """Cut a parameter vector (..., P) into one piece (..., size) per parameter."""
     members = member_count(module) or 1
     return w.split([math.prod(parameter.shape) // members for parameter in module.parameters()], dim=-1)
+
+
+def _check_shapes(module: nn.Module, members: int | None, x: Tensor, y: Tensor, weight: Tensor | None) -> None:
+    if y.dim() != 2 and not (members is not None and y.dim() == 3):
+        raise InputError(f"y has shape {tuple(y.shape)}; pass (rows, outputs), for one output y.unsqueeze(-1).")
+    n = y.shape[-2]
+    sizes = module.layer_sizes if type(module) is BPNetwork else None
+    fits = x.dim() > 0 if sizes is None and members is None else x.dim() == 2 or (members is not None and x.dim() == 3)
+    if not fits:
+        raise InputError(f"x has shape {tuple(x.shape)}; pass (rows, {'columns' if sizes is None else sizes[0]}).")
+    x_rows = x.shape[1] if members is not None and x.dim() == 3 else x.shape[0]
+    if n == 0 or x_rows != n:
+        raise InputError(f"x has {x_rows} rows and y has {n}; pass the same number, at least 1.")
+    for name, data in (("x", x), ("y", y)):
+        if members is not None and data.dim() == 3 and data.shape[0] != members:
+            raise InputError(f"{name} leads with {data.shape[0]}, but the module has {members} members.")
+    if weight is not None and weight.shape != (n,) and (members is None or weight.shape != (members, n)):
+        raise InputError(f"weight has shape {tuple(weight.shape)}; pass one weight per row, ({n},).")
+    if sizes is not None and x.shape[-1] != sizes[0]:
+        raise InputError(f"x has {x.shape[-1]} columns, the network {sizes[0]} inputs; make them alike.")
+    if sizes is not None and y.shape[-1] != sizes[-1]:
+        raise InputError(f"the module gives outputs {(n, sizes[-1])}, y has {(n, y.shape[-1])}; make them alike.")
+
+
+def _check_rows_are_independent(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm) and not part.training and part.running_mean is None:
+            raise InputError(f"the layer '{name}' mixes rows; build it with track_running_stats=True.")
+        if part.training and _mixes_or_draws(part):
+            raise InputError(
+                f"the layer '{name}' ({type(part).__name__}) is in training mode, where a row's output is random or depends "
+                "on other rows; call module.eval()."
+            )
+
+
+def _mixes_or_draws(part: nn.Module) -> bool:
+    """Whether a layer in training mode lets a row's output depend on other rows or on chance."""
+    if isinstance(part, _DropoutNd):
+        return part.p > 0
+    share = getattr(part, "dropout", 0.0)  # of recurrent and attention layers
+    return isinstance(part, _BatchNorm) or (isinstance(share, float) and share > 0)
 
 
 def _check_same_shape(yhat: Tensor, y: Tensor) -> None:

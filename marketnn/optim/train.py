@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from marketnn import registry
 from marketnn.errors import InputError
+from marketnn.optim.checks import check_number, check_tensors, check_whole
 from marketnn.optim.problem import (
     fitting_problem,
     flat_parameters,
@@ -23,6 +24,7 @@ from marketnn.optim.problem import (
     member_count,
     not_finite,
 )
+from marketnn.optim.processes import Reduce
 from marketnn.optim.stopping import StoppingRule
 
 Record = dict[str, Any]
@@ -63,7 +65,8 @@ class Stepper(Protocol):
     """An optimiser bound to a module.
 
     ``active`` is passed only once a member has stopped. One with a method ``set_progress(fraction)`` is told before every
-    epoch how much of the training is over; checkpoints need ``state_dict`` and ``load_state_dict`` of named tensors.
+    epoch how much of the training is over; one with an attribute ``reduce`` that is not ``None`` shares the fit with other
+    processes, whose validation losses it adds up; checkpoints need ``state_dict`` and ``load_state_dict`` of named tensors.
     """
 
     def step(
@@ -124,25 +127,27 @@ def train(
             module to a stepper.
         max_epochs: epochs at most, those before a resumption included.
         goal: stop at an MSE not above it.
-        validation: x and y of other rows, and perhaps their weights, whose MSE chooses the parameters.
+        validation: x and y of other rows, and perhaps their weights, whose MSE chooses the parameters. Processes that share
+            a fit each pass their own part, at least one row, and all go by the MSE of the parts together.
         max_fail: stop after so many successive epochs without a better validation loss.
         time_limit: seconds after which no further epoch starts; not for processes that share a fit, whose clocks differ.
         on_epoch: called with every epoch's entry of the history; returning ``True`` stops.
         on_checkpoint: called with everything that ``resume`` needs, named tensors to be stored as they are.
-        checkpoint_epochs: epochs from one checkpoint to the next; there is one more when training ends before.
-        resume: a checkpoint of the same module, data and options; training goes on bit for bit.
+        checkpoint_epochs: epochs from one checkpoint to the next; there is one more at the end, whatever ended the training.
+        resume: a checkpoint of the same module, data and options; training goes on bit for bit, also from the end and to a
+            larger ``max_epochs``, unless the optimiser paces itself by the share that is over (``lm_minibatch``).
 
     Raises:
-        InputError: data that do not fit the module or are not finite, numbers out of range, an unknown optimiser,
-            ``lbfgs`` with members, a checkpoint of another module.
+        InputError: data that are no tensors, do not fit the module or are not finite, numbers out of range, an unknown
+            optimiser, ``lbfgs`` with members, a checkpoint of another module.
     """
-    if max_epochs < 1 or max_fail < 1 or checkpoint_epochs < 1:
-        raise InputError(
-            f"max_epochs={max_epochs}, max_fail={max_fail} and checkpoint_epochs={checkpoint_epochs} must be at least 1."
-        )
+    check_tensors(x=x, y=y, weight=weight)
+    check_whole(1, max_epochs=max_epochs, max_fail=max_fail, checkpoint_epochs=checkpoint_epochs)
+    check_number(0, goal=goal, time_limit=time_limit)
     factory = registry.build("optimizer", {"name": optimizer}) if isinstance(optimizer, str) else optimizer
     training = _Training(module, factory, [StoppingRule(goal, max_fail) for _ in range(member_count(module) or 1)])
-    validation_loss = None if validation is None else _validation_loss(module, *validation)
+    reduce = getattr(training.stepper, "reduce", None)
+    validation_loss = None if validation is None else _validation_loss(module, reduce, *_validation_rows(validation))
     if resume is not None:
         training.restore(resume)
     elif validation_loss is not None:
@@ -159,7 +164,8 @@ def train(
             training.end("callback")
         elif time_limit is not None and seconds >= time_limit:
             training.end("time_limit")
-        if on_checkpoint is not None and (training.epoch % checkpoint_epochs == 0 or training.is_over):
+        is_last = training.is_over or training.epoch == max_epochs
+        if on_checkpoint is not None and (is_last or training.epoch % checkpoint_epochs == 0):
             on_checkpoint(training.checkpoint())
     training.end("max_epochs")
     load_parameters(module, training.kept)
@@ -300,13 +306,36 @@ def _on_host(report: Report, validation_loss: Tensor | None) -> dict[str, list[f
     return values
 
 
-def _validation_loss(module: nn.Module, x: Tensor, y: Tensor, weight: Tensor | None = None) -> Callable[[], Tensor]:
-    """Return the function that computes the module's MSE on other rows, after a check that it is finite."""
-    problem = fitting_problem(module, x, y, weight)
+def _validation_rows(validation: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return x, y and perhaps weights.
+
+    Raises:
+        InputError: it is not two or three tensors.
+    """
+    if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+        raise InputError("validation is not possible; pass (x, y) or (x, y, weight) of other rows.")
+    names = ("validation_x", "validation_y", "validation_weight")
+    check_tensors(**dict(zip(names, validation, strict=False)))
+    return validation
+
+
+def _validation_loss(
+    module: nn.Module, reduce: Reduce | None, x: Tensor, y: Tensor, weight: Tensor | None = None
+) -> Callable[[], Tensor]:
+    """Return the function that computes the module's MSE on other rows, after a check that it is finite.
+
+    With ``reduce`` it is the MSE of the rows of all processes together.
+    """
+    problem = fitting_problem(module, x, y, weight, frozen=True)
+    if reduce is not None:
+        problem = problem.over_processes(reduce)
 
     def loss() -> Tensor:
         with torch.no_grad():
-            return mean_squared_error(problem)
+            found = mean_squared_error(problem)
+            if reduce is not None:
+                reduce([found])
+            return found
 
     first = loss()
     if not bool(first.isfinite().all()):

@@ -6,7 +6,7 @@ Shapes: P parameters of one network, R networks, R' of them still trying.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from marketnn.optim.paths.linearisation import Linearisation, Path, Primal, solv
 from marketnn.optim.problem import Problem
 
 _SMALLEST_SCALE = 1e-10  # of the largest: a parameter that nothing depends on still gets a bounded step
-_SAME_LOSS = 1e-12  # relative
 _LONGEST_ACCELERATION = 0.75  # of the velocity, Transtrum and Sethna's alpha
 
 
@@ -29,7 +28,7 @@ class Outcome:
     Attributes:
         damping: mu of the next trial.
         growth: factor by which the next rejection raises it.
-        previous: MSE where the last step on the same data ended, NaN when there was none.
+        previous: MSE where the last step ended, NaN where data or parameters have changed since.
         used_damping: mu of the accepted trial, ``damping`` as long as there is none.
         loss: MSE before the step, NaN until it is known.
         new_loss: MSE after it.
@@ -50,10 +49,16 @@ class Outcome:
     tries: int = 0
     accepted: bool = False
 
-    def start(self, loss: float, gradient_norm: float) -> None:
-        """Take note of where the step starts."""
-        # The same sum in another order differs in its last digits; a loss that never rises must not rise by those.
-        same = abs(loss - self.previous) <= _SAME_LOSS * self.previous
+    @property
+    def reached(self) -> float:
+        """MSE where the network stands, NaN when it is not known."""
+        return self.previous if math.isnan(self.new_loss) else self.new_loss
+
+    def start(self, loss: float, gradient_norm: float, rounding: float) -> None:
+        """Take note of where the step starts; sums in another order may differ by ``rounding``, relatively."""
+        # Trials are compared with the very number that the last accepted trial gave, and never with another rounding of it.
+        # A loss further away belongs to parameters that were changed behind autograd's back, or to other data.
+        same = abs(loss - self.previous) <= rounding * self.previous
         self.loss = self.new_loss = self.previous if same else loss
         self.gradient_norm = gradient_norm
         self.used_damping = self.damping
@@ -90,15 +95,17 @@ class Objective:
     w: Tensor
     prior: Tensor | None
 
-    def total(self, w: Tensor, sse: Tensor, members: Tensor | None = None) -> Tensor:
-        """The sum (R',) at parameters w with that sum of squared residuals."""
+    def descent(self) -> Tensor:
+        """Half the sum's negative gradient, (R, P): -J^T e and the prior's part."""
         if self.prior is None:
-            return sse
-        return sse + (self.prior if members is None else self.prior[members]) * w.square().sum(-1)
+            return -self.found.jte
+        return torch.addcmul(-self.found.jte, self.prior.unsqueeze(-1), self.w, value=-1)
 
-    def half_gradient(self) -> Tensor:
-        """Half the sum's gradient, (R, P): J^T e and the prior's part."""
-        return self.found.jte if self.prior is None else self.found.jte + self.prior.unsqueeze(-1) * self.w
+    def penalty_change(self, trial: Tensor, change: Tensor, members: Tensor | None) -> list[Tensor]:
+        """By how much the prior's part (R',) grows from w to ``trial``, which is w plus ``change``; nothing without a prior."""
+        if self.prior is None:
+            return []
+        return [_of(self.prior, members) * (change * (trial + _of(self.w, members))).sum(-1)]
 
 
 def search(
@@ -117,33 +124,42 @@ def search(
     Returns:
         The parameters (R, P) after the step. Where a first loss is not finite, the outcomes say so and nothing moved.
     """
-    found, w = objective.found, objective.w
-    gradient = objective.half_gradient()
-    before = objective.total(w, found.sse)
+    found, path, w = objective.found, objective.path, objective.w
+    rounding = torch.finfo(w.dtype).eps ** 0.75
+    descent = objective.descent()
+    squared_gradient = descent.square().sum(-1)
+    # Where no trial has given the first loss, it is computed as trials compute theirs, so that like is compared with like.
+    carried = not any(math.isnan(outcome.previous) for outcome in outcomes)
+    first_sse = found.sse if carried else path.sse(objective.problem, w)
     scale = _scale(found) if scaling == "column" else None
     pending = [r for r, outcome in enumerate(outcomes) if outcome.damping <= LARGEST]
     if len(pending) < len(outcomes):
-        starts = torch.stack((found.sse, gradient.square().sum(-1)), dim=1).tolist()
-        for outcome, (first_sse, squares), number in zip(outcomes, starts, terms, strict=True):
-            outcome.start(first_sse / number, 2 * math.sqrt(squares) / number)
+        starts = torch.stack((first_sse, squared_gradient), dim=1).tolist()
+        for outcome, (sse, squares), number in zip(outcomes, starts, terms, strict=True):
+            outcome.start(sse / number, 2 * math.sqrt(squares) / number, rounding)
     while pending:
         members = None if len(pending) == len(outcomes) else torch.tensor(pending, device=w.device)
-        damping = torch.tensor([[outcomes[r].damping] for r in pending], dtype=w.dtype).to(w.device)
+        damping = torch.tensor([[outcomes[r].damping] for r in pending], dtype=w.dtype, device=w.device)
         damping = damping if scale is None else damping * _of(scale, members)
-        step, change, failed = _damped_step(objective, gradient, damping, members, geodesic)
+        downhill = _of(descent, members)
+        step, change, failed = _damped_step(objective, downhill, damping, members, geodesic)
         trial = _of(w, members) + change
         problem = objective.problem if members is None else objective.problem.select(members)
-        sse = objective.path.sse(problem, trial)
-        after = sse if objective.prior is None else objective.total(trial, sse, members)
-        sums = _of(found.sse, members), sse, _of(before, members), after, failed.to(w.dtype)
-        for r, facts in zip(pending, _on_host(step, _of(gradient, members), damping, sums), strict=True):
-            outcome, number = outcomes[r], terms[r]
+        columns = [
+            _of(first_sse, members),
+            _of(squared_gradient, members),
+            (step * torch.addcmul(downhill, damping, step)).sum(-1),
+            path.sse(problem, trial),
+            failed.to(w.dtype),
+            *objective.penalty_change(trial, change, members),
+        ]
+        for r, row in zip(pending, torch.stack(columns, dim=1).tolist(), strict=True):
+            outcome, number, facts = outcomes[r], terms[r], _Facts(*row)
             if not outcome.tries:
-                outcome.start(facts.first_sse / number, 2 * math.sqrt(facts.squared_gradient) / number)
-            new_loss, decrease = facts.sse / number, facts.before - facts.after
-            if objective.prior is None and new_loss >= outcome.loss:
-                decrease = min(decrease, 0.0)
-            outcome.judge(rule, facts.failed == 0, new_loss, decrease, facts.damped_square - facts.slope)
+                outcome.start(facts.first_sse / number, 2 * math.sqrt(facts.squared_gradient) / number, rounding)
+            new_loss = facts.sse / number
+            decrease = (outcome.loss - new_loss) * number - facts.penalty_change
+            outcome.judge(rule, facts.failed == 0, new_loss, decrease, facts.predicted)
         if not all(math.isfinite(outcome.loss) for outcome in outcomes):
             return w
         w = _accept(w, trial, [outcomes[r].accepted for r in pending], members)
@@ -152,33 +168,18 @@ def search(
 
 
 class _Facts(NamedTuple):
-    """What decides one network's trial: dot products of step, gradient and damped step, and the sums before and after."""
+    """What decides one network's trial: sums before and after, and the decrease that the linearisation predicts."""
 
-    squared_step: float
-    slope: float
-    damped_square: float
-    gradient_step: float
-    squared_gradient: float
-    gradient_damped: float
-    damped_step: float
-    damped_gradient: float
-    squared_damped: float
     first_sse: float
+    squared_gradient: float
+    predicted: float
     sse: float
-    before: float
-    after: float
     failed: float
-
-
-def _on_host(step: Tensor, gradient: Tensor, damping: Tensor, sums: Sequence[Tensor]) -> Iterator[_Facts]:
-    """Bring the facts of every trial to the host: one product for all dot products, one transfer for all numbers."""
-    vectors = torch.stack((step, gradient, damping * step), dim=1)
-    products = torch.bmm(vectors, vectors.mT).flatten(1)
-    return map(_Facts._make, torch.cat((products, torch.stack(tuple(sums), dim=1)), dim=1).tolist())
+    penalty_change: float = 0.0
 
 
 def _damped_step(
-    objective: Objective, gradient: Tensor, damping: Tensor, members: Tensor | None, geodesic: bool
+    objective: Objective, downhill: Tensor, damping: Tensor, members: Tensor | None, geodesic: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the damped Gauss-Newton step (R', P), the change to make of it, and 0 where the factorisation succeeded."""
     found = objective.found
@@ -187,7 +188,7 @@ def _damped_step(
         return step, step, failed
     added = damping if objective.prior is None else damping + _of(objective.prior, members).unsqueeze(-1)
     triangle, failed = found.factor(added, members)
-    step = solve(triangle, -_of(gradient, members))
+    step = solve(triangle, downhill)
     if not geodesic:
         return step, step, failed
     problem = objective.problem if members is None else objective.problem.select(members)

@@ -11,6 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 BLUE, RED, GREY, GREEN, ORANGE = "#2b6cb0", "#c53030", "#8896a5", "#2f855a", "#b7791f"
+LABEL_LENGTH = 40
+
+
+def label(name: object, length: int = LABEL_LENGTH) -> str:
+    """Return a name from the data as it is to be drawn: on one line, shortened, and never read as mathematics."""
+    text = " ".join(str(name).split())
+    return (text if len(text) <= length else text[: length - 1] + "…").replace("$", r"\$")
 
 
 def roc_figure(fpr: np.ndarray, tpr: np.ndarray, auc: float, operating_point: tuple[float, float]) -> Figure:
@@ -81,45 +88,8 @@ def effects_figure(
     axes.hlines(place, shown["low"], shown["high"], color=GREY, linewidth=1.5)
     axes.scatter(shown["effect"], place, color=colours, zorder=3, s=22)
     axes.axvline(0, color=GREY, linestyle=":")
-    axes.set_yticks(place, shown.index)
+    axes.set_yticks(place, [label(name) for name in shown.index])
     axes.set_xlabel(xlabel)
-    return figure
-
-
-def criteria_figure(criteria: pd.DataFrame, choices: Mapping[str, int], chosen: int) -> Figure:
-    """Draw each criterion of ``choose_n_clusters`` against k, with its own choice and the one taken."""
-    figure = Figure(figsize=(2.9 * len(criteria.columns), 3.0), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(criteria.columns))), criteria.columns, strict=True):
-        axes.plot(criteria.index, criteria[name], "o-", color=BLUE, markersize=4)
-        if name in choices:
-            axes.plot(choices[name], criteria.loc[choices[name], name], "o", color=RED, markersize=8)
-        axes.axvline(chosen, color=GREY, linestyle=":")
-        axes.set(title=name.replace("_", " "), xlabel="number of clusters k")
-        axes.set_xticks(criteria.index)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(0.08)
-    return figure
-
-
-def portrait_figure(z: pd.DataFrame) -> Figure:
-    """Draw features (rows) against portraits (columns) as a map of z values.
-
-    Args:
-        z: indexed by portrait, a column per feature: how many standard deviations the portrait's mean lies from the mean of
-            all churned customers.
-    """
-    values = z.to_numpy().T
-    figure, axes = _figure(4.6 + 0.9 * values.shape[1], 1.0 + 0.32 * values.shape[0])
-    limit = max(1.0, float(np.nanmax(np.abs(values))))
-    image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-    axes.set_xticks(range(values.shape[1]), z.index)
-    axes.set_yticks(range(values.shape[0]), z.columns)
-    for row, column in np.ndindex(values.shape):
-        dark = abs(values[row, column]) > 0.6 * limit
-        text = f"{values[row, column]:.1f}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="z against all churned customers")
     return figure
 
 
@@ -132,7 +102,7 @@ def bars_figure(labels: Sequence[str], series: Mapping[str, Sequence[float]], yl
             np.arange(len(labels)) + (place - (len(series) - 1) / 2) * width, values, width, label=name, color=colour
         )
         axes.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=2)
-    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), [label(name) for name in labels])
     axes.set_ylabel(ylabel)
     axes.margins(y=0.12)
     axes.legend()
@@ -150,7 +120,7 @@ def predicted_figure(actual: np.ndarray, predicted: np.ndarray, name: str) -> Fi
     ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
     axes.plot(ends, ends, color=GREY, linestyle=":", label="perfectly predicted")
     axes.scatter(actual, predicted, s=14, color=BLUE, alpha=0.5, linewidths=0, label="test rows")
-    axes.set(xlabel=f"{name}, actual", ylabel=f"{name}, predicted", aspect="equal")
+    axes.set(xlabel=f"{label(name)}, actual", ylabel=f"{label(name)}, predicted", aspect="equal")
     axes.legend(loc="upper left")
     return figure
 
@@ -171,10 +141,13 @@ def training_figure(history: Mapping[str, Sequence[float]], best_epoch: int) -> 
             if name in history:
                 axes.plot(history["epoch"], history[name], color=colour, label=label)
         axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"weights kept: epoch {best_epoch}")
-        axes.set(yscale="log", ylabel=ylabel)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(ylabel=ylabel)
+        # A loss of zero throughout has no place on a logarithmic axis.
+        if any(max(history[name]) > 0 for name, _, _ in curves if name in history):
+            axes.set(yscale="log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(loc="upper right")
     panels[-1].set_xlabel("epoch")

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from torch import nn
 
 from marketnn.errors import InputError
-from marketnn.report.figures import BLUE, RED
+from marketnn.report.figures import BLUE, RED, label
 
 COLUMN_WIDTH, UNIT_HEIGHT, RADIUS = 2.4, 0.62, 0.2
 LINE_WIDTHS = (0.2, 3.2)
@@ -99,7 +99,7 @@ def network_diagram(
         (COLUMN_WIDTH * (len(sizes) - 1) + RADIUS + 0.12, "left", shown[-1], heights[-1], outputs),
     ):
         for unit, y in zip(units, ys, strict=True):
-            axes.text(x, y, _shortened(names[unit]), ha=side, va="center", fontsize=9)
+            axes.text(x, y, label(names[unit], LABEL_LENGTH), ha=side, va="center", fontsize=9)
     _legend(axes, largest)
     axes.set_aspect("equal")
     axes.axis("off")
@@ -180,7 +180,3 @@ def _legend(axes: Axes, largest: float) -> None:
         fontsize=9,
         title="weights",
     )
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LABEL_LENGTH else name[: LABEL_LENGTH - 1] + "…"

@@ -53,8 +53,8 @@ def race(tmp_path_factory: pytest.TempPathFactory) -> Findings:
         return lm_vs_bp.race(Workspace(CLAIMS, tmp_path_factory.mktemp("race")), RACE)
 
 
-def lap(method: str, loss: list[float], test_rmse: float = 1.0, problem: str = "p") -> Lap:
-    return Lap(problem, method, 0, np.array(loss), np.arange(1.0, len(loss) + 1) / 10, test_rmse)
+def lap(method: str, loss: list[float], test_rmse: float = 1.0, problem: str = "p", ended: bool = True) -> Lap:
+    return Lap(problem, method, 0, np.array(loss), np.arange(1.0, len(loss) + 1) / 10, test_rmse, ended)
 
 
 def test_standings_by_hand() -> None:
@@ -67,6 +67,25 @@ def test_standings_by_hand() -> None:
     assert lm_vs_bp.where_lm_does_not_win(table) == [
         "LM does not win on p, test RMSE: slow 0.5, LM 1.",
     ]
+
+
+def test_what_a_cut_off_run_leaves_open_is_not_claimed() -> None:
+    """BP stops at 3 epochs, its error still falling: too late for LM's 2 epochs, too early for LM's 5."""
+    settings = {"levels": [1], "methods": {"LM": {}, "gradient descent": {}}}
+    for lm_loss, decided in (([4.0, 1.0], True), ([4.0, 3.0, 3.0, 3.0, 1.0], False)):
+        laps = [lap("LM", lm_loss), lap("gradient descent", [9.0, 8.0, 7.0], 2.0, ended=False)]
+        table = standings(laps, [len(lm_loss)]).rename(
+            columns=lambda name: name.split("_to_")[0] + "_to_1" * ("_to_" in name)
+        )
+        speed, accuracy = lm_vs_bp.ledger_rows(CLAIMS, table, settings)
+        assert speed.verdict == ("in kind" if decided else "not reproducible")
+        assert ("p: fewer epochs than BP" in speed.ours) == ("p: less time than BP" in speed.ours) == decided
+        assert accuracy.verdict == "not reproducible"
+        assert "p: lower test error than BP" not in accuracy.ours
+        for row in (speed, accuracy):
+            assert "LM's training error after 1 epoch not reached within 3 epochs." in row.reason
+            assert "gradient descent on p: the validation error had not stopped falling within 3 epochs." in row.reason
+            assert "picked on these very problems" in row.reason
 
 
 def test_all_start_from_the_same_weights(race: Findings) -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -185,8 +186,11 @@ def test_every_candidate_is_cross_validated_on_the_same_folds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"folds": 2}, "folds=2 and restarts=3 are not possible"),
-        ({"restarts": 0}, "folds=5 and restarts=0 are not possible"),
+        ({"folds": 2}, "folds=2 is not possible"),
+        ({"restarts": 0}, "restarts=0 is not possible"),
+        ({"folds": 3.5}, "folds=3.5 is not possible"),
+        ({"weight": torch.ones(24, dtype=torch.float64)}, "weight cannot be passed: the folds are made by it"),
+        ({"validation": noisy(24)}, "validation cannot be passed"),
         ({"folds": 25}, "24 rows make no 25 folds"),
         ({"optimizer": "lbfgs"}, "lbfgs cannot train members together"),
         ({"max_epochs": 0}, "max_epochs=0"),
@@ -201,6 +205,15 @@ def test_data_that_do_not_fit_are_refused():
     x, y = noisy(24)
     with pytest.raises(InputError, match="there is no candidate"):
         search_hidden_sizes([], x, y)
+    for other, message in (
+        (x.numpy(), "x is a ndarray; pass a tensor, such as torch.as_tensor"),
+        (pd.DataFrame(x.numpy()), "x is a DataFrame"),
+        (x.long(), "x holds torch.int64; pass floating-point numbers, such as x.double"),
+    ):
+        with pytest.raises(InputError, match=message):
+            cross_validate(Networks(), other, y)
+        with pytest.raises(InputError, match=message):
+            search_hidden_sizes([(2,)], other, y)
     with pytest.raises(InputError, match="x has 24 rows and y has 23"):
         cross_validate(Networks(), x, y[:-1])
     bad = y.clone()

@@ -9,11 +9,13 @@ from pretend_device import PretendDevice
 
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
-from marketnn.optim import gauss_newton_system
-from marketnn.optim.paths.autodiff import AutodiffPath, default_chunk_rows, residual_jacobian
+from marketnn.optim import LevenbergMarquardt, gauss_newton_system
+from marketnn.optim.minibatch import MiniBatchLM
+from marketnn.optim.paths.autodiff import AutodiffPath
 from marketnn.optim.paths.dense import dense_shape
 from marketnn.optim.paths.dense_paths import PackedPath
-from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
+from marketnn.optim.paths.solver import LARGEST_JTJ, Settings, choose_solver
+from marketnn.optim.problem import active_members, fitting_problem, flat_parameters, load_parameters
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -76,7 +78,7 @@ def test_any_module_that_maps_rows():
 
 def test_jacobian_is_that_of_the_residual_by_central_differences():
     network, x, y = BPNetwork([3, 4, 2], seed=1), draw(6, 3), draw(6, 2, seed=1)
-    jac, e = residual_jacobian(fitting_problem(network, x, y))
+    *_, jac = explicit_system(network, x, y)
     w = flat_parameters(network)
     numeric = torch.empty_like(jac)
     for p in range(len(w)):
@@ -88,8 +90,9 @@ def test_jacobian_is_that_of_the_residual_by_central_differences():
             sides.append((y - network(x)).detach().flatten())
         numeric[:, p] = (sides[0] - sides[1]) / 2e-6
     load_parameters(network, w)
+    e = (y - network(x)).detach().flatten()
     torch.testing.assert_close(jac, numeric, rtol=0, atol=1e-8)
-    torch.testing.assert_close(e, (y - network(x)).detach().flatten(), rtol=0, atol=1e-15)
+    assert_systems_close(gauss_newton_system(network, x, y), (jac.T @ jac, jac.T @ e, e @ e))
 
 
 def test_jte_is_the_gradient_of_half_the_sse_as_backpropagation_gives_it():
@@ -153,12 +156,6 @@ def test_coarse_accumulation_leaves_the_gradient_exact(path):
     assert torch.equal(found.sse, exact.sse)
 
 
-def test_default_chunks_bound_the_memory_of_the_jacobian():
-    assert default_chunk_rows(BPNetwork([3, 2, 1])) == 2_000
-    assert default_chunk_rows(BPNetwork([100, 100, 1], members=10)) == 2**23 // (10 * 10_201)
-    assert default_chunk_rows(BPNetwork([100, 200, 1], members=1000)) == 1
-
-
 @pytest.mark.parametrize(
     ("x", "y", "weight", "message"),
     [
@@ -169,6 +166,12 @@ def test_default_chunks_bound_the_memory_of_the_jacobian():
         (draw(5, 3), draw(5, 1), draw(4), r"weight has shape \(4,\)"),
         (draw(5, 3).float(), draw(5, 1), None, "x is torch.float32 on cpu, the module torch.float64"),
         (draw(5, 3), draw(2, 5, 1), None, "y has shape"),
+        (draw(5, 3)[0, 0], draw(5, 1), None, r"x has shape \(\); pass \(rows, 3\)"),
+        (draw(5), draw(5, 1), None, r"x has shape \(5,\); pass \(rows, 3\)"),
+        (draw(1, 5, 3), draw(5, 1), None, r"x has shape \(1, 5, 3\); pass \(rows, 3\)"),
+        (draw(5, 4), draw(5, 1), None, "x has 4 columns, the network 3 inputs"),
+        (draw(5, 3), draw(5, 1), [1.0] * 5, "weight is a list; pass a tensor"),
+        (draw(5, 3).tolist(), draw(5, 1), None, "x is a list; pass a tensor"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(x, y, weight, message):
@@ -188,3 +191,134 @@ def test_jtj_is_symmetric_and_positive_semidefinite():
     jtj, *_ = gauss_newton_system(network, draw(30, 4), draw(30, 2, seed=1), chunk_rows=7)
     torch.testing.assert_close(jtj, jtj.T, rtol=0, atol=1e-14)
     assert np.linalg.eigvalsh(jtj.numpy()).min() > -1e-12 * float(jtj.trace())
+
+
+def general() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+
+
+def second_order(name, module, x, y):
+    """One of the three ways into the engine."""
+    if name == "gauss_newton_system":
+        return gauss_newton_system(module, x, y)
+    return (LevenbergMarquardt(module) if name == "LevenbergMarquardt" else MiniBatchLM(module)).step(x, y)
+
+
+WAYS = ("gauss_newton_system", "LevenbergMarquardt", "MiniBatchLM")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("build", "frozen"), [(general, "2.bias"), (lambda: BPNetwork([3, 4, 1]), "layers.0.weight")], ids=["any", "dense"]
+)
+def test_a_frozen_parameter_is_refused_and_nothing_moves(way, build, frozen):
+    module = build()
+    module.get_parameter(frozen).requires_grad_(False)
+    before = flat_parameters(module)
+    with pytest.raises(InputError, match=rf"parameter '{frozen}' has requires_grad=False.*requires_grad_\(True\)"):
+        second_order(way, module, draw(5, 3), draw(5, 1))
+    assert torch.equal(flat_parameters(module), before)
+    assert fitting_problem(module, draw(5, 3), draw(5, 1), frozen=True).n_rows == 5
+    module.requires_grad_(True)
+    second_order(way, module, draw(5, 3), draw(5, 1))
+
+
+class Attention(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.MultiheadAttention(3, 1, dropout=0.5)
+
+    def forward(self, x):
+        return self.inner(x.unsqueeze(0), x.unsqueeze(0), x.unsqueeze(0), need_weights=False)[0].sum(0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (lambda: torch.nn.Dropout(0.5), r"layer '1' \(Dropout\) is in training mode.*module.eval\(\)"),
+        (lambda: torch.nn.AlphaDropout(0.5), r"'1' \(AlphaDropout\).*module.eval"),
+        (lambda: torch.nn.BatchNorm1d(4), r"'1' \(BatchNorm1d\).*module.eval"),
+    ],
+    ids=["dropout", "alpha dropout", "batch norm"],
+)
+def test_layers_that_draw_or_mix_rows_are_refused_in_training_mode_only(way, layer, message):
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), layer(), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    x, y = draw(6, 3), draw(6, 1)
+    before = flat_parameters(module)
+    with pytest.raises(InputError, match=message):
+        second_order(way, module, x, y)
+    assert torch.equal(flat_parameters(module), before)
+    module.eval()
+    *expected, _ = explicit_system(module, x, y)
+    assert_systems_close(gauss_newton_system(module, x, y, chunk_rows=4), expected)
+    second_order(way, module, x, y)
+
+
+def test_dropout_within_a_layer_of_none_and_batch_norm_without_statistics():
+    x, y = draw(6, 3), draw(6, 3)
+    with pytest.raises(InputError, match=r"'inner' \(MultiheadAttention\) is in training mode"):
+        gauss_newton_system(Attention().double(), x, y)
+    quiet = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.0)).double()
+    *expected, _ = explicit_system(quiet, x, y)
+    assert_systems_close(gauss_newton_system(quiet, x, y), expected)
+    mixing = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3, track_running_stats=False)).double()
+    with pytest.raises(InputError, match="'1' mixes rows; build it with track_running_stats=True"):
+        gauss_newton_system(mixing.eval(), x, y)
+
+
+def test_single_precision_accumulation_takes_buffers_along():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)).double().eval()
+    module[1].running_mean.copy_(draw(4))
+    module[1].running_var.copy_(0.5 + draw(4, seed=1))
+    problem = fitting_problem(module, draw(50, 3), draw(50, 1))
+    fine, coarse = (AutodiffPath(module, None, accumulate_dtype=dtype) for dtype in (None, torch.float32))
+    with torch.no_grad():
+        exact, found = fine.linearise(problem, fine.read()), coarse.linearise(problem, coarse.read())
+    assert 0 < (found.jtj - exact.jtj).abs().max() < 1e-6 * exact.jtj.abs().max()
+    assert torch.equal(found.jte, exact.jte)
+    assert module[1].running_mean.dtype == torch.float64
+
+
+def test_matrices_beyond_the_budget_are_refused_before_they_are_made():
+    network = BPNetwork([100, 400, 1])
+    assert LARGEST_JTJ < 8 * 40_801**2
+    x, y = draw(6, 100), draw(6, 1)
+    message = r"J\^T J of 40,801 parameters takes 13,317,772,808 bytes .*\n.*solver=dual.*MiniBatchLM"
+    for solver in ("primal", "packed", "jacobian", "autodiff"):
+        with pytest.raises(InputError, match=message):
+            gauss_newton_system(network, x, y, solver=solver)
+        with pytest.raises(InputError, match=message):
+            LevenbergMarquardt(network, solver=solver).step(x, y)
+    members = BPNetwork([10, 40, 1], members=5_000)
+    with pytest.raises(InputError, match=r"J\^T J of 481 parameters .* for 5000 network\(s\)"):
+        gauss_newton_system(members, x[:, :10], y)
+    assert bool(LevenbergMarquardt(network).step(x, y).accepted)
+    many = 50_000  # more residuals than parameters: only the dual form is left, and too large as well
+    rows = fitting_problem(network, x[:1].expand(many, -1), y[:1].expand(many, -1))
+    assert choose_solver(network, rows, Settings()) == "gram"
+    module = torch.nn.Linear(40_000, 1, dtype=torch.float64)
+    rows = fitting_problem(module, draw(1, 40_000).expand(many, -1), y[:1].expand(many, -1))
+    assert choose_solver(module, rows, Settings()) == "autodiff_gram"
+
+
+def test_a_jacobian_beyond_the_budget_is_refused_by_name():
+    network = BPNetwork([10, 10, 1])
+    rows = fitting_problem(network, draw(1, 10).expand(10**7, -1), draw(1, 1).expand(10**7, -1))
+    with pytest.raises(InputError, match=r"J of 10,000,000 rows takes 9,680,000,000 bytes .* pass solver=packed"):
+        choose_solver(network, rows, Settings("jacobian"))
+    assert choose_solver(network, rows, Settings()) == "packed"
+
+
+@pytest.mark.parametrize(
+    "active", [[1, 0, 1], torch.ones(3), [True, False], torch.ones(3, 1, dtype=torch.bool), torch.tensor(True)]
+)
+def test_active_must_be_one_truth_value_per_member(active):
+    with pytest.raises(InputError, match=r"active is .*; pass one bool per member, \(3,\)"):
+        active_members(active, 3)
+
+
+def test_active_members_are_numbered():
+    assert active_members(None, 3) == [0, 1, 2]
+    for active in ([True, False, True], torch.tensor([True, False, True]), np.array([True, False, True])):
+        assert active_members(active, 3) == [0, 2]

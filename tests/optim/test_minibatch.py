@@ -14,6 +14,7 @@ from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import gauss_newton_system, train
 from marketnn.optim.minibatch import MiniBatchLM, decay
+from marketnn.optim.paths.dense import dense_shape, module_order
 from marketnn.optim.problem import flat_parameters, load_parameters, residual
 from marketnn.seed import torch_generator
 
@@ -94,7 +95,10 @@ def test_epochs_equal_the_formulas_written_out(make, weighted):
         )
         assert float(report.damping) == 0.1  # every gain ratio is fair, so that nothing but the formulas moves
     torch.testing.assert_close(flat_parameters(network), flat_parameters(reference), rtol=0, atol=1e-10)
-    torch.testing.assert_close(optimizer.state_dict()["momentum"], v, rtol=0, atol=1e-9)
+    dense = dense_shape(network)
+    direction = optimizer.state_dict()["momentum"]
+    direction = direction if dense is None else direction[module_order(dense, direction.device)]
+    torch.testing.assert_close(direction, v, rtol=0, atol=1e-9)
     assert float(report.new_loss) < float(report.loss)
 
 
@@ -125,7 +129,9 @@ def test_inactive_members_keep_parameters_momentum_and_damping():
     assert report.accepted.tolist() == [True, False, True]
     assert (flat_parameters(members) == before).all(-1).tolist() == [False, True, False]
     assert (optimizer.state_dict()["momentum"] == state["momentum"]).all(-1).tolist() == [False, True, False]
-    assert report.new_loss[1] == report.loss[1]
+    for column in (report.loss, report.new_loss, report.gain_ratio, report.gradient_norm):
+        assert column.isnan().tolist() == [False, True, False]
+    assert report.damping[1] == state["damping"][1]
 
 
 @pytest.mark.parametrize("make", [lambda: BPNetwork([2, 4, 1], members=2), plain_module])
@@ -183,6 +189,94 @@ def test_progress_sets_the_rate():
     assert [decay(progress) for progress in (0, 0.5, 0.75, 1)] == pytest.approx([1, 1, 0.5, 0], abs=1e-15)
     with pytest.raises(InputError, match=r"progress 1\.5 is not possible"):
         optimizer.set_progress(1.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_accepted_step_raises_the_loss_of_its_batch(dtype, seed):
+    """100 networks, 30 steps each on one batch, most of them where rounding decides."""
+    x, y = (2 * draw(20, 2, seed=seed) - 1).to(dtype), draw(20, 1, seed=seed + 9).to(dtype)
+    networks = BPNetwork([2, 3, 1], members=100, seed=100 * seed, dtype=dtype)
+    optimizer = MiniBatchLM(networks, damping=(1e-5, 1e-3, 1e-1)[seed % 3], rate=(1.0, 0.3)[seed % 2])
+    judged = 0
+    for _ in range(30):
+        before = flat_parameters(networks)
+        report = optimizer.step(x, y)
+        moved = (flat_parameters(networks) != before).any(-1)
+        assert (report.new_loss <= report.loss).all()
+        assert torch.equal(report.new_loss[~moved], report.loss[~moved])
+        judged += int(moved.sum())
+        own = (y - networks(x)).double().square().sum((1, 2)) / 20
+        torch.testing.assert_close(report.new_loss, own.detach(), rtol=1e-5, atol=1e-12)
+    assert judged > 1000
+
+
+def test_a_rise_that_was_predicted_is_not_taken():
+    x, y = smooth(30)
+    network = BPNetwork([2, 1], output="identity")
+    optimizer = MiniBatchLM(network, damping=1.0, momentum=0.9, rate=0.5)
+    state, before = optimizer.state_dict(), flat_parameters(network)
+    optimizer.load_state_dict({**state, "momentum": torch.full_like(state["momentum"], 100.0)})
+    report = optimizer.step(x, y)
+    assert float(report.gain_ratio) == pytest.approx(1, abs=1e-6)  # linear: the rise is as large as was predicted
+    assert torch.equal(flat_parameters(network), before)
+    assert report.new_loss == report.loss
+    assert optimizer.state_dict()["momentum"].tolist() == pytest.approx([90.0] * 3)
+    assert float(report.damping) == 1.0
+
+
+@pytest.mark.parametrize("make", [lambda: BPNetwork([2, 4, 1], members=3), plain_module])
+@pytest.mark.parametrize(("batch_rows", "passes"), [(60, 1), (20, 2)])
+def test_a_row_costs_one_linearisation_and_one_trial_and_with_several_batches_the_final_loss(
+    make, batch_rows, passes, monkeypatch
+):
+    (x, y), network = smooth(60), make()
+    optimizer = MiniBatchLM(network, batch_rows=batch_rows)
+    optimizer.step(x, y)
+    rows = {"linearise": 0, "sse": 0}
+    for name in rows:
+        original = getattr(optimizer._path, name)
+
+        def counted(problem, w, name=name, original=original):
+            rows[name] += problem.n_rows * len(w)
+            return original(problem, w)
+
+        monkeypatch.setattr(optimizer._path, name, counted)
+    members = getattr(network, "members", None)
+    optimizer.step(x, y)
+    assert rows == {"linearise": 60 * (members or 1), "sse": passes * 60 * (members or 1)}
+    if members:
+        optimizer.step(x, y, active=[False, True, False])
+        assert rows == {"linearise": 60 * 4, "sse": passes * 60 * 4}
+        optimizer.step(x, y, active=torch.zeros(3, dtype=torch.bool))
+        assert rows == {"linearise": 60 * 4, "sse": passes * 60 * 4}
+
+
+def test_a_batch_whose_gram_matrix_is_too_large_is_refused_before_it_is_allocated():
+    x, y = torch.zeros(30_000, 2), torch.zeros(30_000, 2)
+    network = BPNetwork([2, 3, 2], dtype=torch.float32)
+    message = r"30,000 rows at once \(60,000 residuals\) takes 14,400,000,000 bytes.*\n.*at most 23,170 rows"
+    with pytest.raises(InputError, match=message):
+        MiniBatchLM(network, batch_rows=30_000).step(x, y)
+    module = torch.nn.Linear(2, 2)
+    with pytest.raises(InputError, match=message):
+        MiniBatchLM(module, batch_rows=30_000).step(x, y)
+
+
+@pytest.mark.parametrize("make", [lambda: BPNetwork([2, 4, 1]), plain_module])
+def test_replaced_parameters_are_followed_and_converted_ones_refused(make):
+    x, y = smooth()
+    network, reference = make(), make()
+    optimizer, undisturbed = MiniBatchLM(network, batch_rows=30), MiniBatchLM(reference, batch_rows=30)
+    for each in (optimizer, undisturbed):
+        each.step(x, y)
+    network.load_state_dict({name: value.clone() for name, value in network.state_dict().items()}, assign=True)
+    optimizer.step(x, y)
+    undisturbed.step(x, y)
+    assert torch.equal(flat_parameters(network), flat_parameters(reference))
+    network.float()
+    with pytest.raises(InputError, match=r"torch\.float32 on cpu, the optimiser was made for .*torch\.float64 on cpu"):
+        optimizer.step(x.float(), y.float())
 
 
 AWKWARD = {

@@ -136,9 +136,34 @@ def test_checkpoints_come_as_often_as_asked_and_hold_named_tensors_only():
         seen.append(len(named["history/epoch"]))
 
     train(network(), *noisy(), max_epochs=11, checkpoint_epochs=4, on_checkpoint=note)
-    assert seen == [4, 8]
+    assert seen == [4, 8, 11]  # the last of all, whatever ended the training
+    seen.clear()
+    train(network(), *noisy(), max_epochs=11, checkpoint_epochs=4, on_checkpoint=note, goal=1.0)
+    assert seen == [1]
     with pytest.raises(InputError, match="checkpoint_epochs=0"):
         train(network(), *noisy(), checkpoint_epochs=0)
+
+
+@pytest.mark.parametrize("name", ["lm", "lm evidence", "adam", "gd momentum", "lbfgs"])
+def test_a_training_that_has_ended_goes_on_from_its_end_to_more_epochs(name, tmp_path):
+    x, y = noisy()
+    options: dict[str, Any] = {"optimizer": OPTIMIZERS[name], "validation": noisy(50, 5), "max_fail": 30}
+    whole, path = network(), tmp_path / "c"
+    expected = train(whole, x, y, **options, max_epochs=17)
+    train(
+        network(),
+        x,
+        y,
+        **options,
+        max_epochs=10,
+        checkpoint_epochs=4,
+        on_checkpoint=lambda named: save_checkpoint(path, named),
+    )
+    resumed = network()
+    stored = load_checkpoint(path)
+    assert len(stored["history/epoch"]) == 10
+    assert_same(train(resumed, x, y, **options, max_epochs=17, resume=stored), expected)
+    assert torch.equal(flat_parameters(resumed), flat_parameters(whole))
 
 
 def test_a_resumed_training_may_go_on_for_longer_and_after_a_reason_from_outside():

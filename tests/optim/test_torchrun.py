@@ -23,7 +23,7 @@ from marketnn.optim.processes import reduction
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("torchrun_worker.py")
-CASES = ("packed", "jacobian", "members", "evidence", "autodiff", "geodesic")
+CASES = ("packed", "jacobian", "members", "validated", "evidence", "autodiff", "geodesic")
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without torch.distributed")
 
@@ -66,10 +66,14 @@ def test_two_processes_have_the_system_and_the_course_of_one(case, worker, toget
     for name in ("jtj", "jte", "sse"):
         assert (first[name] - alone[name]).abs().max() <= 1e-12 * alone[name].abs().max(), name
     assert torch.equal(first["tries"], alone["tries"])
-    for name in ("loss", "damping", "gradient_norm"):
-        torch.testing.assert_close(first[name], alone[name], rtol=1e-7, atol=0)
+    for name in {"loss", "damping", "gradient_norm", "validation_loss", "prior"} & alone.keys():
+        torch.testing.assert_close(first[name], alone[name], rtol=1e-6, atol=0)
     torch.testing.assert_close(first["weights"], alone["weights"], rtol=0, atol=1e-6)
-    assert len(alone["loss"]) == worker.EPOCHS
+    assert torch.equal(first["best_epochs"], alone["best_epochs"])
+    assert len(alone["loss"]) == (worker.EVIDENCE_EPOCHS if case == "evidence" else worker.EPOCHS)
+    assert ("validation_loss" in alone) == (case == "validated")
+    if case == "evidence":
+        assert alone["prior"] > 0
 
 
 def test_processes_whose_shares_differ_agree_on_a_path(worker, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -303,6 +304,14 @@ def test_data_that_are_not_finite_leave_the_module_untouched(name):
     [
         ({"optimizer": "lma"}, "unknown optimizer 'lma'"),
         ({"max_epochs": 0}, "max_epochs=0"),
+        ({"max_epochs": "10"}, "max_epochs='10' is not possible; pass a whole number, at least 1"),
+        ({"max_epochs": 2.5}, "max_epochs=2.5"),
+        ({"checkpoint_epochs": True}, "checkpoint_epochs=True"),
+        ({"goal": -1.0}, "goal=-1 is not possible; pass a number, at least 0"),
+        ({"goal": float("nan")}, "goal=nan"),
+        ({"goal": "low"}, "goal='low'"),
+        ({"time_limit": -0.5}, "time_limit=-0.5"),
+        ({"validation": noisy()[0]}, "pass \\(x, y\\) or \\(x, y, weight\\)"),
         ({"max_fail": 0}, "max_fail=0"),
         ({"validation": (draw(3, 2), draw(4, 1))}, "x has 3 rows and y has 4"),
     ],
@@ -338,3 +347,47 @@ def test_modules_and_data_of_the_wrong_kind_are_named(optimizer: str) -> None:
         train(torch.nn.Identity(), x, x, optimizer=optimizer)
     with pytest.raises(InputError, match="y is a ndarray; pass a tensor"):
         train(BPNetwork([2, 2]), x, x.numpy(), optimizer=optimizer)
+    with pytest.raises(InputError, match=r"x is a DataFrame; pass a tensor, such as torch.as_tensor\(x.to_numpy\(\)\)"):
+        train(BPNetwork([2, 2]), pd.DataFrame(x.numpy()), x, optimizer=optimizer)
+    with pytest.raises(InputError, match="weight is a list; pass a tensor"):
+        train(BPNetwork([2, 2]), x, x, weight=[1.0] * 5, optimizer=optimizer)
+    with pytest.raises(InputError, match="validation_y is a ndarray; pass a tensor"):
+        train(BPNetwork([2, 2]), x, x, validation=(x, x.numpy()), optimizer=optimizer)
+
+
+@pytest.mark.parametrize("name", ["gd", "adam"])
+@pytest.mark.parametrize("members", [None, 3])
+def test_an_epoch_costs_one_forward_pass_and_the_training_one_more(name, members):
+    (x, y), passes = noisy(), []
+    network = BPNetwork([2, 4, 1], members=members)
+    network.register_forward_hook(lambda *_: passes.append(None))
+    with torch.no_grad():  # whatever the caller's mode
+        train(network, x, y, optimizer=name, max_epochs=9)
+    assert len(passes) == 10
+
+
+@pytest.mark.parametrize("name", ["gd", "adam"])
+def test_first_order_optimizers_leave_frozen_parameters_as_they_are(name):
+    (x, y), network = noisy(), BPNetwork([2, 4, 1])
+    network.layers[0].requires_grad_(False)
+    frozen, free = (layer.weight.detach().clone() for layer in network.layers)
+    train(network, x, y, optimizer=name, max_epochs=3, validation=noisy(seed=5))
+    assert torch.equal(network.layers[0].weight, frozen)
+    assert not torch.equal(network.layers[1].weight, free)
+
+
+@pytest.mark.parametrize("name", ["gd", "adam", "lbfgs"])
+def test_weights_that_a_callback_changes_are_those_of_the_next_gradient(name):
+    """The forward pass at the end of an epoch serves the next one only as long as it is that of its weights."""
+    (x, y), network = noisy(), BPNetwork([2, 4, 1])
+    norms = []
+
+    def clip(record: dict) -> None:
+        with torch.no_grad():
+            network.layers[0].weight.clamp_(-0.5, 0.5)
+        network.layers[1].weight.data.clamp_(-0.5, 0.5)  # which autograd does not count
+        gradients = torch.autograd.grad((y - network(x)).square().mean(), list(network.parameters()))
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+
+    history = train(network, x, y, optimizer=name, max_epochs=5, on_epoch=clip).history
+    assert history["gradient_norm"][1:] == pytest.approx(norms[:-1], rel=1e-12)

@@ -22,6 +22,7 @@ from marketnn.optim.problem import fitting_problem, flat_parameters, load_parame
 from marketnn.optim.processes import reduction
 
 EPOCHS = 8
+EVIDENCE_EPOCHS = 32  # the network has learned by then, and the prior counts
 ROWS = 400
 SPLIT = 110  # rows of the first process, the others are the second's
 
@@ -30,11 +31,11 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def data() -> tuple[Tensor, Tensor, Tensor]:
+def data(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """All rows: x (n, 6), y (n, 3) and weights (n,)."""
-    x = 2 * draw(ROWS, 6) - 1
+    x = 2 * draw(ROWS, 6, seed=seed) - 1
     y = torch.stack((x[:, 0] * x[:, 1], x.square().mean(1), (2 * x[:, 2]).sin()), dim=1)
-    return x, y + 0.1 * draw(ROWS, 3, seed=1), 0.2 + draw(ROWS, seed=2)
+    return x, y + 0.1 * draw(ROWS, 3, seed=seed + 1), 0.2 + draw(ROWS, seed=seed + 2)
 
 
 def dense(members: int | None = None) -> BPNetwork:
@@ -51,6 +52,7 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "packed": (dense, {"solver": "packed"}),
     "jacobian": (dense, {"solver": "jacobian"}),
     "members": (lambda: dense(2), {"solver": "packed"}),
+    "validated": (lambda: dense(2), {"solver": "packed"}),
     "evidence": (dense, {"solver": "packed", "evidence": True}),
     "autodiff": (general, {"solver": "autodiff"}),
     "geodesic": (dense, {"solver": "packed", "geodesic": True, "scaling": "column"}),
@@ -67,18 +69,29 @@ def fit(case: str, rows: slice, group: Any, solver: str | None = None) -> dict[s
     with torch.no_grad():
         found = path.linearise(fitting_problem(module, x, y, weight), path.read())
     assert hasattr(found, "jtj")
+    steppers: list[LevenbergMarquardt] = []
+
+    def optimizer(module: nn.Module) -> LevenbergMarquardt:
+        steppers.append(LevenbergMarquardt(module, process_group=group, **options))
+        return steppers[0]
+
     named = {"jtj": found.jtj.tril().clone(), "jte": found.jte.clone(), "sse": found.sse.clone()}
     result = train(
         module,
         x,
         y,
         weight=weight,
-        optimizer=lambda module: LevenbergMarquardt(module, process_group=group, **options),
-        max_epochs=EPOCHS,
+        optimizer=optimizer,
+        max_epochs=EVIDENCE_EPOCHS if case == "evidence" else EPOCHS,
+        validation=tuple(part[rows] for part in data(10)) if case == "validated" else None,
     )
-    for name in ("loss", "damping", "gradient_norm", "tries"):
-        named[name] = torch.tensor(result.history[name], dtype=torch.float64)
-    return named | {"weights": flat_parameters(module)}
+    for name in ("loss", "damping", "gradient_norm", "tries", "validation_loss"):
+        if name in result.history:
+            named[name] = torch.tensor(result.history[name], dtype=torch.float64)
+    if case == "evidence":
+        named["prior"] = steppers[0].state_dict()["prior"].clone()
+    best_epochs = torch.tensor(result.best_epoch, dtype=torch.float64)
+    return named | {"weights": flat_parameters(module), "best_epochs": best_epochs}
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,27 @@ def test_names_and_layers_are_written() -> None:
     assert "y1" in said
     assert "3 hidden units\nsigmoid" in said
     assert "1 output\nsigmoid" in said
+
+
+def test_names_with_dollars_or_line_breaks_are_drawn_as_they_are() -> None:
+    names = ["income_$ in k$", "a$", "two\nlines", "{x}^2_1 \\alpha"]
+    figure = network_diagram(BPNetwork([4, 2, 1]), inputs=names, outputs=["$ \\frac $"])
+    figure.savefig(BytesIO())
+    said = words(figure)
+    assert r"income_\$ in k\$" in said
+    assert "two lines" in said
+    texts = {text.get_text(): text for text in figure.axes[0].texts}
+    assert [texts[name]._preprocess_math(name)[1] for name in (r"income_\$ in k\$", r"\$ \frac \$")] == [False, False]
+
+
+def test_a_network_of_zeros_is_drawn() -> None:
+    network = BPNetwork([2, 2, 1])
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    figure = network_diagram(network)
+    figure.savefig(BytesIO())
+    assert np.ptp(lines(figure)["weights 1"].get_linewidths()) == 0
 
 
 @pytest.mark.parametrize(

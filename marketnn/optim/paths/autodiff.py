@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import jacrev, vjp, vmap
 
-from marketnn.optim.paths.linearisation import Dual, Primal
+from marketnn.errors import InputError
+from marketnn.optim.paths.linearisation import Primal
 from marketnn.optim.problem import (
     Problem,
     flat_parameters,
@@ -51,14 +52,24 @@ class AutodiffPath:
         compile: bool = False,
     ) -> None:
         self._module = module
-        self._chunk_rows = chunk_rows or default_chunk_rows(module)
+        self._chunk_rows = chunk_rows
         self._reduce = reduce
+        self._kind = _kind(flat_parameters(module))
         kernel = partial(_chunk_system, module, accumulate_dtype or flat_parameters(module).dtype)
         self._kernel = torch.compile(kernel) if compile else kernel
 
     def read(self) -> Tensor:
-        """Copy the module's parameters into vectors (R, P)."""
+        """Copy the module's parameters into vectors (R, P).
+
+        Raises:
+            InputError: their dtype, device or number changed.
+        """
         w = flat_parameters(self._module)
+        if _kind(w) != self._kind:
+            raise InputError(
+                f"the module's parameters are now {w.numel():,} of {w.dtype} on {w.device}, the optimiser was made for "
+                f"{self._kind[2].numel():,} of {self._kind[0]} on {self._kind[1]}; make a new optimiser."
+            )
         return w if member_count(self._module) is not None else w.unsqueeze(0)
 
     def write(self, w: Tensor) -> None:
@@ -71,9 +82,13 @@ class AutodiffPath:
 
     def linearise(self, problem: Problem, w: Tensor) -> Primal:
         """Sum J^T J, J^T e and the sum of squares over chunks of rows."""
-        kernel = _over_members(problem, self._kernel)
-        jtj, jte, sse = w.new_zeros(*w.shape, w.shape[-1]), torch.zeros_like(w), w.new_zeros(len(w))
-        for chunk in problem.chunks(self._chunk_rows):
+        kernel = over_networks(problem, self._kernel)
+        jtj, jte, sse = (
+            w.new_zeros(*w.shape, w.shape[-1]),
+            torch.zeros_like(w),
+            w.new_zeros(len(w), dtype=torch.float64),
+        )
+        for chunk in problem.chunks(self._chunk_rows or default_chunk_rows(w, problem.n_outputs)):
             for total, part in zip((jtj, jte, sse), kernel(w, *chunk), strict=True):
                 total += part
         if self._reduce:
@@ -81,61 +96,34 @@ class AutodiffPath:
         return Primal(jtj, jte, sse)
 
     def sse(self, problem: Problem, w: Tensor) -> Tensor:
-        """Compute the weighted sums of squared residuals (R,) at w."""
-        if problem.members is None:
-            sse = sum_of_squares(problem, w[0], self._chunk_rows).unsqueeze(0)
-        else:
-            sse = sum_of_squares(problem, w, self._chunk_rows)
+        """Compute the weighted sums of squared residuals (R,) at w, in float64."""
+        rows = self._chunk_rows or default_chunk_rows(w, problem.n_outputs)
+        sse = sum_of_squares(problem, w if problem.members is not None else w[0], rows).view(-1)
         if self._reduce:
             self._reduce([sse])
         return sse
 
     def bend(self, problem: Problem, w: Tensor, direction: Tensor) -> Tensor:
         """Compute ``J^T r_vv`` (R, P), r_vv the residuals' second derivative along a direction (R, P)."""
-        kernel = _over_members(problem, partial(_chunk_bend, self._module), vectors=2)
+        kernel = over_networks(problem, partial(_chunk_bend, self._module), vectors=2)
         bent = torch.zeros_like(w)
-        for chunk in problem.chunks(self._chunk_rows):
+        for chunk in problem.chunks(self._chunk_rows or default_chunk_rows(w, problem.n_outputs)):
             bent += kernel(w, direction, *chunk)
         if self._reduce:
             self._reduce([bent])
         return bent
 
 
-class AutodiffGramPath(AutodiffPath):
-    """J J^T of all rows, for fewer residuals than parameters."""
-
-    name = "autodiff_gram"
-
-    def linearise(self, problem: Problem, w: Tensor) -> Dual:  # type: ignore[override]
-        """Form J of all rows, which is smaller than J^T J, and multiply it with itself."""
-        (chunk,) = problem.chunks()
-        jac, e = _over_members(problem, partial(_jacobian_and_residual, self._module))(w, *chunk)
-
-        def pull_back(u: Tensor) -> Tensor:
-            return torch.matmul(jac.mT, u.unsqueeze(-1)).squeeze(-1)
-
-        return Dual(jac @ jac.mT, e, pull_back, pull_back(e), e.square().sum(1))
+def default_chunk_rows(w: Tensor, n_outputs: int) -> int:
+    """Choose how many rows' Jacobian at parameters w (R, P) to hold: at most 2,000, and 64 MB in float64."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // (w.numel() * n_outputs)))
 
 
-def residual_jacobian(problem: Problem) -> tuple[Tensor, Tensor]:
-    """Compute J and e themselves, rows weighted by the square root of their weight.
-
-    Returns:
-        jac (n m, P) and e (n m,), the outputs of a row adjacent; with members a leading R.
-    """
-    (chunk,) = problem.chunks()
-    return problem.over_members(partial(_jacobian_and_residual, problem.module))(
-        flat_parameters(problem.module), *chunk
-    )
+def _kind(w: Tensor) -> tuple[torch.dtype, torch.device, torch.Size]:
+    return w.dtype, w.device, w.shape
 
 
-def default_chunk_rows(module: nn.Module) -> int:
-    """Choose how many rows' Jacobian to hold: at most 2,000, and 64 MB in float64 for one output."""
-    n_parameters = sum(parameter.numel() for parameter in module.parameters())
-    return max(1, min(_CHUNK_ROWS, _CHUNK_ELEMENTS // n_parameters))
-
-
-def _over_members(problem: Problem, kernel: Callable, vectors: int = 1) -> Callable:
+def over_networks(problem: Problem, kernel: Callable, vectors: int = 1) -> Callable:
     """Let a kernel of one network take parameter vectors (R, P), and give its results a leading R."""
     if problem.members is not None:
         return problem.over_members(kernel, vectors)
@@ -151,12 +139,13 @@ def _over_members(problem: Problem, kernel: Callable, vectors: int = 1) -> Calla
 def _chunk_system(
     module: nn.Module, accumulate_dtype: torch.dtype, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute jtj (P, P), jte (P,) and sse () of one network on one chunk, the last two in the parameters' dtype."""
+    """Compute jtj (P, P) and jte (P,) in the parameters' dtype and sse () in float64, of one network on one chunk."""
     e_nm, pullback, *_ = vjp(lambda w: residual(module, w, x_nd, y_nm, s_n), w_p)
     (jte_p,) = pullback(e_nm)
     coarse_w, coarse_x, coarse_y = (tensor.to(accumulate_dtype) for tensor in (w_p, x_nd, y_nm))
-    jac_kp = _jacobian(module, coarse_w, coarse_x, coarse_y, None if s_n is None else s_n.to(accumulate_dtype))
-    return (jac_kp.mT @ jac_kp).to(w_p.dtype), jte_p, e_nm.square().sum()
+    jac_nmp = jacobian(module, coarse_w, coarse_x, coarse_y, None if s_n is None else s_n.to(accumulate_dtype))
+    jac_kp = jac_nmp.flatten(0, 1)
+    return (jac_kp.mT @ jac_kp).to(w_p.dtype), jte_p, e_nm.to(torch.float64).square().sum()
 
 
 def _chunk_bend(module: nn.Module, w_p: Tensor, v_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
@@ -181,18 +170,12 @@ def _derivative(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tens
     return slope
 
 
-def _jacobian_and_residual(
-    module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    return _jacobian(module, w_p, x_nd, y_nm, s_n), residual(module, w_p, x_nd, y_nm, s_n).flatten()
-
-
-def _jacobian(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
-    """Differentiate every residual by every parameter, (n m, P), by reverse mode row by row."""
+def jacobian(module: nn.Module, w_p: Tensor, x_nd: Tensor, y_nm: Tensor, s_n: Tensor | None) -> Tensor:
+    """Differentiate every residual of one network by every parameter, (n, m, P): m backward passes for every row."""
 
     def row_residual(w_p: Tensor, x_d: Tensor, y_m: Tensor, s: Tensor | None) -> Tensor:
         weight = None if s is None else s.unsqueeze(0)
         return residual(module, w_p, x_d.unsqueeze(0), y_m.unsqueeze(0), weight).squeeze(0)
 
     in_dims = (None, 0, 0, None if s_n is None else 0)
-    return vmap(jacrev(row_residual), in_dims=in_dims)(w_p, x_nd, y_nm, s_n).flatten(0, 1)
+    return vmap(jacrev(row_residual), in_dims=in_dims)(w_p, x_nd, y_nm, s_n)

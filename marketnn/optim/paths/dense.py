@@ -137,13 +137,19 @@ def with_ones(x: Tensor) -> Tensor:
 def forward(dense: Dense, weights: Sequence[Tensor], x1: Tensor) -> list[Tensor]:
     """Compute every layer's input with its row of ones, and last the outputs (R, m, n)."""
     values = [x1]
-    for layer, w_rhi in enumerate(weights[:-1]):
+    for w_rhi in weights[:-1]:
         rows, units = w_rhi.shape[:2]
         with_one = x1.new_empty(rows, units + 1, x1.shape[-1])
-        with_one[:, :-1] = dense.activation(layer).value(torch.matmul(w_rhi, values[-1]))
+        dense.hidden_value(torch.matmul(w_rhi, values[-1]), out=with_one[:, :-1])
         with_one[:, -1] = 1
         values.append(with_one)
     return [*values, dense.activation(dense.n_layers - 1).value(torch.matmul(weights[-1], values[-1]))]
+
+
+def residuals(values: Sequence[Tensor], y: Tensor, root_weight: Tensor | None) -> Tensor:
+    """Compute ``sqrt(weight) (y - yhat)``, (R, m, n), from ``forward``'s values and targets (n, m) or (R, n, m)."""
+    e = y.mT - values[-1]
+    return e if root_weight is None else e * root_weight.unsqueeze(-2)
 
 
 def slopes(dense: Dense, values: Sequence[Tensor]) -> list[Tensor | None]:

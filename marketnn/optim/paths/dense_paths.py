@@ -5,31 +5,32 @@ Shapes: n rows, d inputs, m outputs, P parameters of one network, R networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from marketnn.errors import InputError
 from marketnn.optim.paths.dense import (
     Dense,
     curvature,
-    deltas,
     forward,
     module_order,
     parameter_views,
     pull_back,
+    residuals,
     slopes,
     with_ones,
 )
-from marketnn.optim.paths.gram import gram
-from marketnn.optim.paths.linearisation import Dual, Primal
+from marketnn.optim.paths.gram import dual_system
+from marketnn.optim.paths.linearisation import Dual, Primal, squared_norm
 from marketnn.optim.paths.packed import PackedProducts
 from marketnn.optim.problem import Problem, member_count
 from marketnn.optim.processes import Reduce
 
-_CHUNK_ELEMENTS = 2**22  # of products held at a time, 32 MB in float64
-_CHUNK_ROWS = 500, 2_000
+_CHUNK_ELEMENTS = 2**22  # numbers held at a time, 32 MB in float64
+_MOST_ROWS = 8_000
+_PRODUCT_ROWS = 500, 2_000  # with fewer rows, adding up the products takes longer than forming them
 
 
 class DensePath:
@@ -47,6 +48,8 @@ class DensePath:
     def __init__(self, module: nn.Module, dense: Dense, chunk_rows: int | None, reduce: Reduce | None = None) -> None:
         self.dense = dense
         self._single = member_count(module) is None
+        # Not the parameters themselves: load_state_dict(assign=True) puts others in their place.
+        self._holders = [part._parameters for part in module.modules()]
         self._parameters: list[Tensor] = list(module.parameters())
         first = self._parameters[0]
         self._vector = first.new_empty(1 if self._single else len(first), dense.n_parameters, requires_grad=False)
@@ -56,7 +59,18 @@ class DensePath:
         self._reduce = reduce
 
     def read(self) -> Tensor:
-        """Copy the module's parameters into vectors (R, P), whose memory is used again."""
+        """Copy the module's parameters into vectors (R, P), whose memory is used again.
+
+        Raises:
+            InputError: the module was converted to another dtype or device.
+        """
+        self._parameters = [each for holder in self._holders for each in holder.values() if each is not None]
+        first, laid_out = self._parameters[0], self._vector
+        if (first.dtype, first.device) != (laid_out.dtype, laid_out.device):
+            raise InputError(
+                f"the module's parameters are now of {first.dtype} on {first.device}, the optimiser was made for "
+                f"{laid_out.dtype} on {laid_out.device}; make a new optimiser."
+            )
         torch._foreach_copy_(self._views, self._parameters)
         return self._vector
 
@@ -70,12 +84,11 @@ class DensePath:
         return w[:, self._order] if w.dim() == 2 else w[:, self._order.unsqueeze(1), self._order]
 
     def sse(self, problem: Problem, w: Tensor) -> Tensor:
-        """Compute the weighted sums of squared residuals (R,) at w."""
+        """Compute the weighted sums of squared residuals (R,) at w, in float64."""
         weights = self.dense.split(w)
-        sse = w.new_zeros(len(w))
-        for x1, y_mn, root in self._chunks(problem, len(w)):
-            e = _residuals(forward(self.dense, weights, x1)[-1], y_mn, root)
-            sse += e.square().sum((1, 2))
+        sse = w.new_zeros(len(w), dtype=torch.float64)
+        for x1, y, root in self._chunks(problem, len(w)):
+            sse += squared_norm(residuals(forward(self.dense, weights, x1), y, root))
         if self._reduce:
             self._reduce([sse])
         return sse
@@ -95,14 +108,17 @@ class DensePath:
         return bent
 
     def _chunks(self, problem: Problem, members: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Yield inputs with ones, targets (.., m, n) and root weights of a chunk."""
+        """Yield inputs with ones, targets (.., n, m) and root weights of a chunk."""
         for x, y, root in problem.chunks(self._chunk_rows or self.default_chunk_rows(members)):
-            yield with_ones(x), y.mT, root
+            yield with_ones(x), y, root
 
     def default_chunk_rows(self, members: int) -> int:
-        """How many rows to take at a time: as many as keep a chunk's largest tensors at 32 MB in float64."""
-        widest = max(members * sum(self.dense.sizes[1:]) * self.dense.n_outputs, self.dense.sizes[0])
-        return min(max(_CHUNK_ELEMENTS // widest, _CHUNK_ROWS[0]), 4 * _CHUNK_ROWS[1])
+        """How many rows to take at a time: as many as keep the layers' values and derivatives at 32 MB in float64."""
+        return max(1, min(_CHUNK_ELEMENTS // (members * self._row_elements()), _MOST_ROWS))
+
+    def _row_elements(self) -> int:
+        """How many numbers one row of one network takes: values, slopes and two derivatives of every layer."""
+        return 4 * sum(self.dense.sizes)
 
 
 class PackedPath(DensePath):
@@ -129,12 +145,12 @@ class PackedPath(DensePath):
         weights = self.dense.split(w)
         coarse_weights = [each.to(self._accumulate_dtype) for each in weights]
         self._products.start(len(w), shared_input=problem.x.dim() == 2)
-        jte, sse = torch.zeros_like(w), w.new_zeros(len(w))
-        for x1, y_mn, root in self._chunks(problem, len(w)):
+        jte, sse = torch.zeros_like(w), w.new_zeros(len(w), dtype=torch.float64)
+        for x1, y, root in self._chunks(problem, len(w)):
             values = forward(self.dense, weights, x1)
             slope = slopes(self.dense, values)
-            e = _residuals(values[-1], y_mn, root)
-            sse += e.square().sum((1, 2))
+            e = residuals(values, y, root)
+            sse += squared_norm(e)
             jte -= pull_back(self.dense, weights, values, slope, e if root is None else e * root.unsqueeze(-2))
             self._products.add(
                 coarse_weights,
@@ -151,9 +167,11 @@ class PackedPath(DensePath):
         return Primal(self._jtj, jte, sse)
 
     def default_chunk_rows(self, members: int) -> int:
-        """How many rows to take at a time: as many as keep the packed pairs at 32 MB in float64."""
-        fewest, most = _CHUNK_ROWS
-        return min(max(_CHUNK_ELEMENTS // self._products.widest(members), fewest), most)
+        """How many rows to take at a time: as many as keep deltas and packed pairs at 32 MB in float64, at least 500."""
+        fewest, most = _PRODUCT_ROWS
+        deltas = self.dense.n_outputs * sum(self.dense.sizes[1:-1])
+        row = self._products.widest(members) + members * (deltas + self._row_elements())
+        return min(max(_CHUNK_ELEMENTS // row, fewest), most)
 
     def _coarse(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._accumulate_dtype)
@@ -166,30 +184,4 @@ class GramPath(DensePath):
 
     def linearise(self, problem: Problem, w: Tensor) -> Dual:
         """Compute the Gram matrix of all rows."""
-        weights = self.dense.split(w)
-        (x, y, root), *_ = problem.chunks()
-        values = forward(self.dense, weights, with_ones(x))
-        slope = slopes(self.dense, values)
-        e = _residuals(values[-1], y.mT, root)
-        pull = partial(self._pull_back, weights, values, slope, root)
-        e_flat = e.flatten(1)
-        products = gram(self.dense, values, *deltas(weights, slope, root))
-        return Dual(products, e_flat, pull, pull(e_flat), e_flat.square().sum(1))
-
-    def _pull_back(
-        self,
-        weights: Sequence[Tensor],
-        values: Sequence[Tensor],
-        slope: Sequence[Tensor | None],
-        root: Tensor | None,
-        u: Tensor,
-    ) -> Tensor:
-        """Compute J^T u, J = -dyhat/dw with rows scaled by the root of their weight."""
-        u_rmn = u.unflatten(1, (self.dense.n_outputs, -1))
-        return -pull_back(self.dense, weights, values, slope, u_rmn if root is None else u_rmn * root.unsqueeze(-2))
-
-
-def _residuals(yhat_rmn: Tensor, y_mn: Tensor, root: Tensor | None) -> Tensor:
-    """Compute ``sqrt(weight) (y - yhat)``, (R, m, n)."""
-    e = y_mn - yhat_rmn
-    return e if root is None else e * root.unsqueeze(-2)
+        return dual_system(self.dense, w, problem)

@@ -1,77 +1,77 @@
-"""J J^T and J v of dense networks without J, for R networks at once.
+"""J J^T, J v and J^T u of dense networks without J, for R networks at once.
 
 Output m of row n has the derivative ``delta_nm a_n^T`` by a layer's matrix: the outer product of delta, its derivative by
 the layer's net input, and the layer's input a. Two of these have the inner product ``(a_n . a_n') (delta_nm . delta_n'm')``,
 so a layer costs two products of rows with rows, however many parameters it has. In the last layer the outputs do not touch
 each other: only m = m' counts.
 
-J is the Jacobian of the outputs, rows scaled by the square root of their weight; that of the residuals has the other
-sign. Its rows are numbered outputs outermost, q = (m, n): the order of ``u_rmn.flatten(1)``.
+The deltas carry the square roots of the rows' weights, and the products with J follow from them alone: J v is the sum of
+``delta_nm . (V a_n)`` over the layers, its transpose the sum of ``u_nm delta_nm a_n^T``.
 
 Shapes: n rows, m outputs, q = m n, i inputs with the row of ones and h units of a layer, P parameters, R networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from marketnn.optim.paths.dense import Dense, deltas, forward, pull_back, slopes, with_ones
+from marketnn.errors import InputError
+from marketnn.optim.paths.dense import Dense, deltas, forward, residuals, slopes, with_ones
+from marketnn.optim.paths.linearisation import Dual
+from marketnn.optim.problem import Problem
 
+LARGEST_GRAM = 2**33  # bytes of J J^T; its factor takes as much again
 _PANEL = 128  # columns at a time: what lies above the diagonal is copied, not multiplied
 
 
-class DualSystem(NamedTuple):
-    """The residuals of some rows and the products with their Jacobian that a dual step needs.
+def dual_system(dense: Dense, w: Tensor, problem: Problem) -> Dual:
+    """Linearise the residuals of all rows of a problem for dense networks at w (R, P), in the order of ``Dense``.
 
-    Attributes:
-        e: ``sqrt(weight) (y - yhat)``, (R, q).
-        gram: J J^T, (R, q, q).
-        push_forward: from v (R, P) to J v (R, q).
-        pull_back: from u (R, q) to J^T u (R, P).
+    Raises:
+        InputError: J J^T is too large.
     """
+    check_gram_size(problem, w)
+    values = forward(dense, dense.split(w), with_ones(problem.x))
+    last, hidden = deltas(dense.split(w), slopes(dense, values), problem.root_weight)
 
-    e: Tensor
-    gram: Tensor
-    push_forward: Callable[[Tensor], Tensor]
-    pull_back: Callable[[Tensor], Tensor]
+    def push_forward(v: Tensor) -> Tensor:
+        *below, top = dense.split(v)
+        change = torch.matmul(top, values[-2])
+        change = change if last is None else change * last
+        for v_rhi, value, delta in zip(below, values, hidden, strict=False):
+            change = change + torch.linalg.vecdot(delta, torch.matmul(v_rhi, value).unsqueeze(1), dim=2)
+        return change.flatten(1)
+
+    def pull_back(u: Tensor) -> Tensor:
+        u_rmn = u.unflatten(1, (dense.n_outputs, -1))
+        signals = [torch.linalg.vecdot(delta, u_rmn.unsqueeze(2), dim=1) for delta in hidden]
+        signals.append(u_rmn if last is None else u_rmn * last)
+        gradients = [torch.matmul(signal, value.mT) for signal, value in zip(signals, values, strict=False)]
+        return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+
+    e = residuals(values, problem.y, problem.root_weight).flatten(1)
+    return Dual(gram(dense, values, last, hidden), e, push_forward, pull_back)
 
 
-def dual_system(dense: Dense, w: Tensor, x: Tensor, y: Tensor, root_weight: Tensor | None) -> DualSystem:
-    """Linearise the residuals of dense networks.
+def check_gram_size(problem: Problem, w: Tensor) -> None:
+    """Refuse rows whose J J^T does not fit.
 
-    Args:
-        dense: the networks' shape.
-        w: parameter vectors (R, P) in the order of ``Dense``.
-        x: (n, d) or (R, n, d).
-        y: (n, m) or (R, n, m).
-        root_weight: square roots of the rows' weights, (n,) or (R, n), or ``None``.
+    Raises:
+        InputError: it would take more than 8 GiB; the message says how much, and how many rows fit.
     """
-    weights = dense.split(w)
-    values = forward(dense, weights, with_ones(x))
-    slope = slopes(dense, values)
-
-    def push(v: Tensor) -> Tensor:
-        return _scaled(push_forward(dense, weights, dense.split(v), values, slope), root_weight).flatten(1)
-
-    def pull(u: Tensor) -> Tensor:
-        return pull_back(dense, weights, values, slope, _scaled(u.unflatten(1, (dense.n_outputs, -1)), root_weight))
-
-    return DualSystem(
-        e=_scaled(y.mT - values[-1], root_weight).flatten(1),
-        gram=gram(dense, values, *deltas(weights, slope, root_weight)),
-        push_forward=push,
-        pull_back=pull,
-    )
-
-
-def sum_of_squares(dense: Dense, w: Tensor, x: Tensor, y: Tensor, root_weight: Tensor | None) -> Tensor:
-    """Compute the weighted sums of squared residuals (R,); arguments as those of ``dual_system``."""
-    yhat_rmn = forward(dense, dense.split(w), with_ones(x))[-1]
-    return _scaled(y.mT - yhat_rmn, root_weight).square().sum((1, 2))
+    count = problem.n_rows * problem.n_outputs
+    size = len(w) * count**2 * w.element_size()
+    if size > LARGEST_GRAM:
+        fitting = max(1, math.isqrt(LARGEST_GRAM // (len(w) * w.element_size())) // problem.n_outputs)
+        raise InputError(
+            f"J J^T of {problem.n_rows:,} rows at once ({count:,} residuals) takes {size:,} bytes for "
+            f"{len(w)} network(s), more than {LARGEST_GRAM:,};\n"
+            f"pass at most {fitting:,} rows at once (batch_rows of MiniBatchLM), or solver=primal (LevenbergMarquardt)."
+        )
 
 
 def gram(dense: Dense, values: Sequence[Tensor], last: Tensor | None, hidden: Sequence[Tensor]) -> Tensor:
@@ -109,37 +109,6 @@ def gram(dense: Dense, values: Sequence[Tensor], last: Tensor | None, hidden: Se
                     above.addcmul_(by_inputs.unsqueeze(-3), by_deltas[:, n - first :].unflatten(1, (-1, n)))
             gram_rqq[:, start:end, end:] = gram_rqq[:, end:, start:end].mT
     return gram_rqq
-
-
-def push_forward(
-    dense: Dense,
-    weights: Sequence[Tensor],
-    directions: Sequence[Tensor],
-    values: Sequence[Tensor],
-    slope: Sequence[Tensor | None],
-) -> Tensor:
-    """Differentiate the outputs along a direction in parameter space: ``(dyhat/dw) v``, (R, m, n).
-
-    Args:
-        dense: the networks' shape.
-        weights: one matrix (R, h, i) per layer.
-        directions: v, shaped like ``weights``.
-        values: as ``dense.forward`` returns them.
-        slope: as ``dense.slopes`` returns them.
-    """
-    change = torch.matmul(directions[0], values[0])
-    for layer in range(1, dense.n_layers):
-        below = slope[layer - 1]
-        assert below is not None  # only the last layer may be the identity
-        net = torch.matmul(directions[layer], values[layer])
-        change = torch.baddbmm(net, weights[layer][..., :-1], change.mul_(below))
-    last = slope[-1]
-    return change if last is None else change.mul_(last)
-
-
-def _scaled(rows_rmn: Tensor, root_weight: Tensor | None) -> Tensor:
-    """Scale rows (R, m, n) by the square roots of their weights."""
-    return rows_rmn if root_weight is None else rows_rmn * root_weight.unsqueeze(-2)
 
 
 def _weighted(value: Tensor, last: Tensor | None, output: int) -> Tensor:

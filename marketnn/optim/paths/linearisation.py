@@ -3,7 +3,7 @@
 ``Primal`` holds J^T J and solves ``(J^T J + mu D) step = -J^T e``; ``Dual`` holds J J^T and takes the same step with D = I
 as ``-J^T (J J^T + mu I)^-1 e``. A ``Path`` computes one or the other: which products it forms is its whole idea.
 
-Shapes: n rows, m outputs, P parameters of one network, R networks; u (R, n m) lies in the space of the residuals.
+Shapes: n rows, m outputs, P parameters of one network, R networks; q = n m residuals of one network.
 """
 
 from __future__ import annotations
@@ -61,35 +61,53 @@ class Primal:
 
 @dataclass(frozen=True)
 class Dual:
-    """J J^T, J^T e and the sum of squares.
+    """J J^T and the products with J, which is never formed; its rows are numbered outputs outermost, q = (m, n).
 
     Attributes:
-        gram: J J^T, (R, n m, n m); only the lower triangle counts.
-        e: (R, n m).
-        pull_back: from u (R, n m) to J^T u (R, P).
-        jte: (R, P).
-        sse: (R,).
+        gram: J J^T, (R, q, q), both triangles.
+        e: ``sqrt(weight) (y - yhat)``, (R, q).
+        push_forward: from v (R, P) to the derivative of the outputs along v, which is -J v, (R, q).
+        pull_back: its transpose, from u (R, q) to -J^T u (R, P).
     """
 
     gram: Tensor
     e: Tensor
+    push_forward: Callable[[Tensor], Tensor]
     pull_back: Callable[[Tensor], Tensor]
-    jte: Tensor
-    sse: Tensor
+
+    @cached_property
+    def jte(self) -> Tensor:
+        """J^T e, (R, P)."""
+        return -self.pull_back(self.e)
+
+    @cached_property
+    def sse(self) -> Tensor:
+        """The sum of squares (R,), in float64."""
+        return squared_norm(self.e)
+
+    @cached_property
+    def diagonal(self) -> Tensor:
+        """A view (R, q) of J J^T's diagonal."""
+        return self.gram.diagonal(dim1=-2, dim2=-1)
 
     @property
     def mean_diagonal(self) -> Tensor:
         """The mean of J^T J's diagonal, (R,): J J^T has the same trace."""
-        return self.gram.diagonal(dim1=-2, dim2=-1).sum(-1) / self.jte.shape[-1]
+        return self.diagonal.sum(-1) / self.jte.shape[-1]
+
+    def solve(self, damping: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Solve ``(J J^T + mu I) u = right`` for u (R, q), and 0 where the factorisation succeeded (R,); mu is (R, 1)."""
+        triangle, failed = factor(self.gram, self.diagonal, damping)
+        return solve(triangle, right), failed
 
     def step(self, damping: Tensor, members: Tensor | None) -> tuple[Tensor, Tensor]:
         """Solve for the step (R', P) of some members, and 0 where the factorisation succeeded (R',)."""
         if members is None:
-            triangle, failed = factor(self.gram, self.gram.diagonal(dim1=-2, dim2=-1), damping)
-            return self.pull_back(solve(triangle, -self.e)), failed
+            u, failed = self.solve(damping, self.e)
+            return self.pull_back(u), failed
         chosen = self.gram.index_select(0, members)
         triangle, failed = factor(chosen, chosen.diagonal(dim1=-2, dim2=-1), damping)
-        u = solve(triangle, -self.e.index_select(0, members))
+        u = solve(triangle, self.e.index_select(0, members))
         return self.pull_back(torch.zeros_like(self.e).index_copy(0, members, u)).index_select(0, members), failed
 
 
@@ -114,10 +132,15 @@ class Path(Protocol):
         """Linearise at w; the result may live in memory that the next call takes over."""
 
     def sse(self, problem: Problem, w: Tensor) -> Tensor:
-        """Compute the weighted sums of squared residuals (R,) at w."""
+        """Compute the weighted sums of squared residuals (R,) at w, in float64."""
 
     def bend(self, problem: Problem, w: Tensor, direction: Tensor) -> Tensor:
         """Compute ``J^T r_vv`` (R, P), r_vv the residuals' second derivative along a direction (R, P)."""
+
+
+def squared_norm(e: Tensor) -> Tensor:
+    """Add up the squares of residuals (R, ...) in float64, so that comparing two losses in float32 means something."""
+    return e.flatten(1).to(torch.float64).square().sum(1)
 
 
 def factor(matrix: Tensor, diagonal: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,36 +163,3 @@ def solve(triangle: Tensor, right: Tensor) -> Tensor:
     # Two triangular solves read the factor where it lies; cholesky_solve would copy it first.
     half = torch.linalg.solve_triangular(triangle, right.unsqueeze(-1), upper=False)
     return torch.linalg.solve_triangular(triangle.mT, half, upper=True).squeeze(-1)
-
-
-def primal_step(jtj: Tensor, jte: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Solve ``(J^T J + mu I) step = -J^T e`` (paper A, eq. 2.7).
-
-    Args:
-        jtj: (P, P) or (R, P, P).
-        jte: (P,) or (R, P).
-        damping: mu, () or (R,).
-
-    Returns:
-        The step (P,) or (R, P), and whether its factorisation succeeded, () or (R,).
-    """
-    matrix = jtj.clone()
-    triangle, failed = factor(matrix, matrix.diagonal(dim1=-2, dim2=-1), damping.unsqueeze(-1))
-    return solve(triangle, -jte), failed == 0
-
-
-def dual_step(gram: Tensor, jac: Tensor, e: Tensor, damping: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the same step as ``-J^T (J J^T + mu I)^-1 e``.
-
-    Args:
-        gram: J J^T, (n m, n m) or (R, n m, n m).
-        jac: J, (n m, P) or (R, n m, P).
-        e: (n m,) or (R, n m).
-        damping: mu, () or (R,).
-
-    Returns:
-        As ``primal_step``.
-    """
-    matrix = gram.clone()
-    triangle, failed = factor(matrix, matrix.diagonal(dim1=-2, dim2=-1), damping.unsqueeze(-1))
-    return -torch.matmul(jac.mT, solve(triangle, e).unsqueeze(-1)).squeeze(-1), failed == 0

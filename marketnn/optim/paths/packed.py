@@ -19,7 +19,7 @@ from torch import Tensor
 
 from marketnn.optim.paths.dense import Dense, deltas
 from marketnn.optim.paths.pairs import (
-    PANEL,
+    Panel,
     Scratch,
     accumulate,
     full_from_pairs,
@@ -72,8 +72,8 @@ class PackedProducts:
         self._scratch: dict[torch.dtype, Scratch] = {}
 
     def widest(self, members: int) -> int:
-        """The largest number of products per row that are held at a time for R networks."""
-        return max(members * block.shape[0] for block in self._blocks) + PANEL
+        """How many numbers per row are held at a time for R networks: each memory has the size of its largest user."""
+        return members * sum(max(held) for held in zip(*(block.held for block in self._blocks), strict=True))
 
     def start(self, members: int, shared_input: bool) -> None:
         """Begin the sums of R networks at zero; ``shared_input`` says whether the rows are common to them."""
@@ -129,6 +129,7 @@ class _Block:
     """One block of J^T J: the parameters of one layer against those of the same or a later one."""
 
     shape: tuple[int, int]  # of one network's packed sums
+    held: tuple[int, int, int]  # numbers per row and network: left factor, right factor, what a factor is made from
     right_is_input: bool = False  # whether the second factor comes from the networks' input alone
     sums: Tensor
 
@@ -165,6 +166,8 @@ class _Square(_Block):
         self.panels = panels_of(self.inputs)
         self.shape = (padded(n_pairs(self.units)), self.panels[-1].columns.stop)
         self.right_is_input = layer == 0
+        self._unit_panels = panels_of(self.units)
+        self.held = self.shape[0], _widest(self.panels), _widest(self._unit_panels)
         self._full = full_from_pairs(self.inputs, self.panels, device)
         self._lower = torch.tril_indices(self.units, self.units, device=device)
 
@@ -179,24 +182,23 @@ class _Square(_Block):
 
     def _delta_pairs(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> Tensor:
         """Pack ``sum_m delta_mh delta_mh'``; what does not depend on the row is multiplied in ``write``."""
-        source = chunk.top if self.folds else chunk.hidden[self.layer][:, 0]
+        outputs = 1 if self.folds else chunk.hidden[self.layer].shape[1]
+        source = chunk.top if self.folds or (self.is_top and outputs > 1) else chunk.hidden[self.layer][:, 0]
         assert source is not None  # a hidden layer has a slope
         pairs = scratch.take("left", len(source), self.shape[0], source.shape[-1])
-        outputs = 1 if self.folds else chunk.hidden[self.layer].shape[1]
-        if self.is_top and outputs > 1:
-            # delta_mh = W_mh g'_h last_m: the sum over m is a product of its own, (W_mh W_mh') with last_m^2.
-            assert chunk.top is not None
-            assert chunk.last is not None
-            pack(chunk.top, 0, self.units, pairs)
-            last_weights = weights[-1][..., :-1]
-            pair_weights = last_weights[..., self._lower[0]] * last_weights[..., self._lower[1]]
-            pairs[:, : n_pairs(self.units)] *= torch.matmul(pair_weights.mT, chunk.last.square())
-            return pairs
         pack(source, 0, self.units, pairs)
-        if outputs > 1:
-            one_output = scratch.take("one output", *pairs.shape)
+        for panel in self._unit_panels if outputs > 1 else []:
+            rows = slice(n_pairs(panel.first), n_pairs(panel.stop))
+            own = pairs[:, rows]
+            part = scratch.take("one output", *own.shape)
+            if self.is_top:
+                # delta_mh = W_mh g'_h last_m: the sum over m is a product of its own, (W_mh W_mh') with last_m^2.
+                assert chunk.last is not None
+                by_pair = weights[-1][..., self._lower[0, rows]] * weights[-1][..., self._lower[1, rows]]
+                own *= torch.bmm(by_pair.mT, chunk.last.square(), out=part)
+                continue
             for output in range(1, outputs):
-                pairs += pack(chunk.hidden[self.layer][:, output], 0, self.units, one_output)
+                own += pack(chunk.hidden[self.layer][:, output], panel.first, panel.stop, part)
         return pairs
 
     def write(self, weights: Sequence[Tensor], jtj: Tensor) -> None:
@@ -226,6 +228,7 @@ class _Corner(_Block):
         self.place = slice(dense.offsets[-2], dense.offsets[-1])
         self.distinct = 1 if dense.activation(dense.n_layers - 1).slope is None else self.units
         self.shape = (self.distinct * self.inputs, self.inputs)
+        self.held = (self.inputs, 0, 0)
 
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         value = chunk.values[-2]
@@ -262,6 +265,7 @@ class _Edge(_Block):
         self.shape = (
             (rows * self.last_inputs, self.inputs) if self.input_right else (rows, self.last_inputs * self.inputs)
         )
+        self.held = (self.shape[0], 0, rows) if self.input_right else (0, self.shape[1], rows)
 
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         value, last_value = chunk.values[self.layer], chunk.values[-2]
@@ -306,6 +310,7 @@ class _Cross(_Block):
         self.place = slice(dense.offsets[layer], dense.offsets[layer + 1])
         self.above_place = slice(dense.offsets[above], dense.offsets[above + 1])
         self.shape = (self.units * self.above_units, self.inputs * self.above_inputs)
+        self.held = (*self.shape, 0 if dense.n_outputs == 1 else self.shape[0])
 
     def add(self, chunk: Chunk, weights: Sequence[Tensor], scratch: Scratch) -> None:
         lower, upper = chunk.hidden[self.layer], chunk.hidden[self.above]
@@ -323,3 +328,7 @@ class _Cross(_Block):
         block = block.unflatten(1, (self.above_units, -1)).unflatten(3, (self.units, -1))
         products = self.sums.unflatten(2, (self.inputs, self.above_inputs)).unflatten(1, (self.units, self.above_units))
         block.copy_(products.permute(0, 2, 4, 1, 3))
+
+
+def _widest(panels: Sequence[Panel]) -> int:
+    return max(panel.columns.stop - panel.columns.start for panel in panels)

@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from marketnn.errors import InputError, unknown_name
-from marketnn.optim.paths.autodiff import AutodiffGramPath, AutodiffPath
+from marketnn.optim.paths.autodiff import AutodiffPath
+from marketnn.optim.paths.autodiff_gram import AutodiffGramPath
 from marketnn.optim.paths.dense import Dense, dense_shape
 from marketnn.optim.paths.dense_paths import GramPath, PackedPath
 from marketnn.optim.paths.jacobian import JacobianPath
@@ -37,6 +38,7 @@ _MULTIPLY_ADD = 0.05e-9  # seconds, in a matrix product
 _FACTOR = 0.15e-9  # per multiplication of a Cholesky factorisation
 _WRITE = 0.6e-9  # per number of an elementwise product
 _LAUNCH = 5e-6  # per operation
+LARGEST_JTJ = 2**33  # bytes of J^T J, or of J where it is held whole; the factor of J^T J takes as much again
 _JACOBIAN_ELEMENTS = 2**22  # J may be held whole up to 32 MB in float64
 
 
@@ -70,11 +72,16 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
     """Name the path with the least predicted time among those that the settings allow.
 
     Raises:
-        InputError: the named path is not open to this module or these settings; x or y is not as wide as the network.
+        InputError: the named path is not open to this module or these settings, or its matrices are too large.
     """
+    name = _choose(module, problem, settings)
+    if name in _PRIMAL:
+        _check_size(name, module, problem)
+    return name
+
+
+def _choose(module: nn.Module, problem: Problem, settings: Settings) -> str:
     dense = dense_shape(module)
-    if dense is not None:
-        _check_widths(dense, problem)
     open_paths = [name for name in SOLVERS[3:] if (name in _DENSE) == (dense is not None)]
     if settings.solver in SOLVERS[3:]:
         if settings.solver in _DENSE and dense is None:
@@ -88,16 +95,15 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
     if settings.reduce:
         # All processes must take the same path, whatever the number of their own rows.
         return "autodiff" if dense is None else "packed"
+    n_parameters, members = _parameter_count(module, problem), problem.members or 1
     if settings.solver == "primal":
         open_paths = [name for name in open_paths if name in _PRIMAL]
-    elif settings.solver == "dual":
+    elif settings.solver == "dual" or _jtj_bytes(n_parameters, problem) > LARGEST_JTJ:
         open_paths = [name for name in open_paths if name not in _PRIMAL]
-    members = problem.members or 1
     if dense is None:
-        n_parameters = sum(parameter.numel() for parameter in module.parameters()) // members
         residuals = problem.n_rows * problem.n_outputs
         return open_paths[0] if residuals >= n_parameters else open_paths[-1]
-    if len(open_paths) > 1 and not _holds_jacobian(dense, problem, settings):
+    if "jacobian" in open_paths and not _holds_jacobian(dense, problem, settings):
         open_paths.remove("jacobian")
     return min(open_paths, key=lambda name: predicted_seconds(name, dense, problem.n_rows, members))
 
@@ -145,15 +151,28 @@ def is_primal(name: str) -> bool:
     return name in _PRIMAL
 
 
-def _check_widths(dense: Dense, problem: Problem) -> None:
-    if problem.x.dim() != 2 and (problem.members is None or problem.x.dim() != 3):
-        raise InputError(f"x has shape {tuple(problem.x.shape)}; pass (rows, {dense.sizes[0]}).")
-    if problem.x.shape[-1] != dense.sizes[0]:
-        raise InputError(f"x has {problem.x.shape[-1]} columns, the network {dense.sizes[0]} inputs; make them alike.")
-    if problem.n_outputs != dense.n_outputs:
-        n = problem.n_rows
+def _parameter_count(module: nn.Module, problem: Problem) -> int:
+    """The number of parameters of one network, P."""
+    return sum(parameter.numel() for parameter in module.parameters()) // (problem.members or 1)
+
+
+def _jtj_bytes(n_parameters: int, problem: Problem) -> int:
+    return (problem.members or 1) * n_parameters**2 * problem.y.element_size()
+
+
+def _check_size(name: str, module: nn.Module, problem: Problem) -> None:
+    n_parameters, networks = _parameter_count(module, problem), f"{problem.members or 1} network(s)"
+    size = _jtj_bytes(n_parameters, problem)
+    if size > LARGEST_JTJ:
         raise InputError(
-            f"the module gives outputs {(n, dense.n_outputs)}, y has {(n, problem.n_outputs)}; make them alike."
+            f"J^T J of {n_parameters:,} parameters takes {size:,} bytes for {networks}, more than {LARGEST_JTJ:,};\n"
+            "pass solver=dual with few rows at once, or train with MiniBatchLM (optimizer=lm_minibatch)."
+        )
+    size = size // n_parameters * problem.n_rows * problem.n_outputs
+    if name == "jacobian" and size > LARGEST_JTJ:
+        raise InputError(
+            f"J of {problem.n_rows:,} rows takes {size:,} bytes for {networks}, more than {LARGEST_JTJ:,}; "
+            "pass solver=packed."
         )
 
 

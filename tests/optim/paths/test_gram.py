@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretend_device import PretendDevice
+from torch.profiler import ProfilerActivity, profile
 
 from marketnn.network import BPNetwork
 from marketnn.optim.paths import autodiff_gram
+from marketnn.optim.paths.autodiff_gram import AutodiffGramPath
 from marketnn.optim.paths.dense import dense_shape, module_order
-from marketnn.optim.paths.gram import DualSystem, dual_system
+from marketnn.optim.paths.dense_paths import GramPath
+from marketnn.optim.paths.gram import dual_system
+from marketnn.optim.paths.linearisation import Dual
 from marketnn.optim.problem import Problem, fitting_problem, flat_parameters, residual
 
 
@@ -31,13 +38,13 @@ def vectors(network: torch.nn.Module) -> torch.Tensor:
     return w if w.dim() == 2 else w.unsqueeze(0)
 
 
-def dense_system(problem: Problem) -> tuple[DualSystem, torch.Tensor]:
+def dense_system(problem: Problem) -> tuple[Dual, torch.Tensor]:
     """The system, and where the module's parameters stand in its vectors."""
     dense = dense_shape(problem.module)
     w = vectors(problem.module)
     order = module_order(dense, w.device)
     own = torch.empty_like(w).index_copy_(1, order, w)
-    return dual_system(dense, own, problem.x, problem.y, problem.root_weight), order
+    return dual_system(dense, own, problem), order
 
 
 def explicit(problem: Problem, single: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +64,7 @@ def explicit(problem: Problem, single: torch.nn.Module) -> tuple[torch.Tensor, t
     return torch.stack(jacobians), torch.stack(residuals)
 
 
-def assert_products(system: DualSystem, jac: torch.Tensor, e: torch.Tensor) -> None:
+def assert_products(system: Dual, jac: torch.Tensor, e: torch.Tensor) -> None:
     """Compare e, J J^T, J v and J^T u with those of an explicit J, and J with its transpose."""
     gram = jac @ jac.mT
     torch.testing.assert_close(system.e, e, rtol=0, atol=1e-14)
@@ -95,7 +102,7 @@ def test_products_equal_those_of_the_explicit_jacobian(
     jac, e = explicit(problem, BPNetwork(sizes, **functions))
     system, order = dense_system(problem)
     assert_products(system, torch.empty_like(jac).index_copy_(2, order, jac), e)
-    by_autodiff = autodiff_gram.dual_system(problem, vectors(network))
+    by_autodiff = AutodiffGramPath(network, None).linearise(problem, vectors(network))
     assert_products(by_autodiff, jac, e)
 
 
@@ -119,7 +126,7 @@ def test_any_module_that_maps_rows_whatever_the_block(block_rows):
     ).double()
     problem = fitting_problem(module, draw(9, 1, 5), draw(9, 2, seed=1), draw(9, seed=2))
     jac, e = explicit(problem, module)
-    assert_products(autodiff_gram.dual_system(problem, vectors(module)), jac, e)
+    assert_products(AutodiffGramPath(module, None).linearise(problem, vectors(module)), jac, e)
     gram = autodiff_gram.gram(problem, vectors(module), block_rows)
     torch.testing.assert_close(gram, jac @ jac.mT, rtol=0, atol=1e-12)
 
@@ -135,9 +142,9 @@ def test_same_bits_on_every_device_without_host_waits(device, kind):
 
         def compute() -> list[torch.Tensor]:
             if kind == "dense":
-                system = dual_system(dense_shape(network), w, x, y, problem.root_weight)
+                system = dual_system(dense_shape(network), w, problem)
             else:
-                system = autodiff_gram.dual_system(problem, w)
+                system = AutodiffGramPath(network, None).linearise(problem, w)
             return [system.e, system.gram, system.push_forward(v), system.pull_back(u)]
 
         if str(where).startswith("pretend"):
@@ -151,3 +158,24 @@ def test_same_bits_on_every_device_without_host_waits(device, kind):
             torch.testing.assert_close(mine.cpu(), theirs)
         else:
             assert torch.equal(mine.cpu(), theirs)
+
+
+def peak_bytes(function: Callable[[], object]) -> int:
+    """The most that tensors made by a function hold at one time."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        function()
+    events = profiled.profiler.kineto_results.events()
+    changes = [event.nbytes() for event in sorted(events, key=lambda e: e.start_ns()) if event.name() == "[memory]"]
+    return max(itertools.accumulate(changes))
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 10])
+@pytest.mark.parametrize("members", [None, 40])
+def test_default_chunks_of_losses_and_curvatures_stay_near_32_mb(members, outputs):
+    network = BPNetwork([20, 30, outputs], members=members)
+    problem = drawn_problem(network, 9_000, 20, outputs)
+    path = GramPath(network, dense_shape(network), None)
+    with torch.no_grad():
+        w = path.read().clone()
+        assert peak_bytes(lambda: path.sse(problem, w)) <= 2**25
+        assert peak_bytes(lambda: path.bend(problem, w, torch.ones_like(w))) <= 1.2 * 2**25

@@ -159,7 +159,7 @@ def test_every_path_has_the_same_curvature(case):
         else:
             assert isinstance(found, Dual)
             gram = found.gram.tril() + found.gram.tril(-1).mT
-            pulled = path.in_module_order(found.pull_back(torch.einsum("rqp,rp->rq", gram, found.e)))
+            pulled = -path.in_module_order(found.pull_back(torch.einsum("rqp,rp->rq", gram, found.e)))
             expected = torch.einsum("rqp,rp->rq", jtj, reference.jte)  # J^T (J J^T) e = (J^T J) J^T e
             assert ((pulled - expected).norm(dim=-1) <= 1e-11 * expected.norm(dim=-1)).all(), name
             torch.testing.assert_close(

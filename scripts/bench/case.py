@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Measures = dict[str, float]
+Measures = dict[str, float]  # infinite where a run missed what it was to reach
 Run = Callable[[], Measures]
 
 
@@ -61,22 +61,24 @@ class Contender:
 
 @dataclass(frozen=True)
 class Check:
-    """When a row counts, in every one of its runs; otherwise it is void.
+    """When a row counts; otherwise it is void.
 
     Attributes:
-        measure: the one that is looked at.
+        measure: the one that is looked at, in every run that has it.
         relative: largest relative difference from the first contender's median, or ``None`` for no such comparison.
         at_most: largest value, or ``None``.
+        share: of the runs that must hold to it; all of them unless the case says how many may fail.
     """
 
     measure: str
     relative: float | None = None
     at_most: float | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A median, or the ratio of two medians, and what it should be.
+    """A median, or the ratio of two medians, and what it should be; a run that missed counts as infinite.
 
     Attributes:
         measure: of both contenders.
@@ -108,6 +110,7 @@ class Case:
         goals: what the ratios should be.
         repeats: runs measured for each contender.
         memory: contenders whose peak memory is measured, each in a fresh process.
+        slow: run only when it is named, or with ``--all``.
     """
 
     name: str
@@ -118,3 +121,4 @@ class Case:
     goals: tuple[Goal, ...] = ()
     repeats: int = 5
     memory: tuple[str, ...] = ()
+    slow: bool = False

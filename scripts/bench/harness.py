@@ -1,4 +1,4 @@
-"""The harness: finds the engines, has every case measured in fresh processes, and writes an engine's table."""
+"""The harness: finds the engines, has every case measured in fresh processes, and writes an engine's results and page."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from bench import machine
 from bench.case import Case, Options
 from bench.measure import Record
-from bench.table import Section, page, write_atomically
+from bench.results import Section, load, save, write_atomically
+from bench.table import page
 
 from marketnn.errors import unknown_name
 
-_PREFIX = "cases_"
+_CASES, _PROFILE = "cases_", "profile_"
 _ALWAYS = ("marketnn", "torch", "numpy")
 
 
 def engines() -> dict[str, str]:
     """Return engine -> the module of its cases, one for every file ``cases_<engine>.py`` beside this one."""
-    found = sorted(Path(__file__).parent.glob(f"{_PREFIX}*.py"))
-    return {path.stem.removeprefix(_PREFIX): f"bench.{path.stem}" for path in found}
+    return _modules(_CASES)
+
+
+def profile_modules() -> dict[str, str]:
+    """Return engine -> the module of its profile, one for every file ``profile_<engine>.py`` beside this one."""
+    return _modules(_PROFILE)
 
 
 def run_engine(
@@ -34,24 +39,22 @@ def run_engine(
     module: str,
     options: Options,
     *,
-    command: str,
     names: Sequence[str] = (),
-    threads: Sequence[int] = (1,),
+    slow: bool = False,
     repeats: int | None = None,
 ) -> Path:
-    """Measure an engine's cases and write ``<output>/<engine>.md``, anew after every case.
+    """Measure an engine's cases; after each, write its file ``<output>/<engine>/<case>.json`` and the page from all files.
 
     Args:
-        engine: title of the page and name of the file.
+        engine: title of the page and name of the files.
         module: where its ``cases(options)`` is.
-        options: for the cases; ``threads`` is replaced by each of ``threads``.
-        command: the command line, for the page.
-        names: the cases to run; empty for all.
-        threads: numbers of cores; each case is run with each.
+        options: for the cases.
+        names: the cases to run; empty for all but the slow ones.
+        slow: with no names, run the slow ones too.
         repeats: measured runs of each contender; ``None`` takes the case's own.
 
     Returns:
-        The file.
+        The page, ``<output>/<engine>.md``.
 
     Raises:
         ConfigurationError: a case that does not exist.
@@ -60,16 +63,29 @@ def run_engine(
     for name in names:
         if name not in cases:
             raise unknown_name("case", name, cases)
-    chosen = [cases[name] for name in names or cases]
-    required = {name for case in chosen for contender in case.contenders for name in contender.requires}
-    versions = machine.versions([*_ALWAYS, *sorted(required.difference(_ALWAYS))])
-    path = Path(options.output) / f"{engine}.md"
-    sections: list[Section] = []
-    for case in chosen:
-        for count in threads:
-            sections.append(_measure(module, case, replace(options, threads=count), repeats))
-            write_atomically(path, page(engine, sections, options, command=command, versions=versions))
+    folder = Path(options.output) / engine
+    path = folder.with_suffix(".md")
+    for case in [cases[name] for name in names] or [case for case in cases.values() if slow or not case.slow]:
+        save(folder / f"{case.name}.json", _measure(module, case, options, repeats))
+        measured = {name: folder / f"{name}.json" for name in cases if (folder / f"{name}.json").is_file()}
+        sections = [load(file, cases[name]) for name, file in measured.items()]
+        write_atomically(path, page(engine, sections, [name for name in cases if name not in measured]))
     return path
+
+
+def write_profile(engine: str, module: str, options: Options) -> Path:
+    """Profile an engine's smallest work in this process and write ``<output>/<engine>_profile.md``."""
+    machine.limit_threads(options.threads)
+    profile = importlib.import_module(module).profile
+    machine.limit_loaded_libraries(options.threads)
+    path = Path(options.output) / f"{engine}_profile.md"
+    write_atomically(path, profile(options))
+    return path
+
+
+def _modules(prefix: str) -> dict[str, str]:
+    found = sorted(Path(__file__).parent.glob(f"{prefix}*.py"))
+    return {path.stem.removeprefix(prefix): f"bench.{path.stem}" for path in found}
 
 
 def _measure(module: str, case: Case, options: Options, repeats: int | None) -> Section:
@@ -80,7 +96,17 @@ def _measure(module: str, case: Case, options: Options, repeats: int | None) -> 
             memory, _ = _ask(module, case, options, repeats, name)
             records[name].runs.extend(memory[name].runs)
             records[name].problem = memory[name].problem
-    return Section(case, options.threads, stated, records)
+    required = {name for contender in case.contenders for name in contender.requires}
+    return Section(
+        case,
+        options.seed,
+        options.threads,
+        options.quick,
+        stated,
+        machine.describe(),
+        machine.versions([*_ALWAYS, *sorted(required.difference(_ALWAYS))]),
+        records,
+    )
 
 
 def _ask(

@@ -7,6 +7,7 @@ outcome is kept in a JSON file beside the table together with all that it depend
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -18,7 +19,7 @@ from bench import machine
 from bench.case import Contender, Measures, Options, Run
 from bench.lm_steps import PER_STEP, TORCH_LM, MakeTask
 from bench.lm_tasks import Task
-from bench.table import write_atomically
+from bench.results import write_atomically
 from tqdm import tqdm
 
 from marketnn import registry
@@ -72,7 +73,7 @@ def adam_epochs(
 
 
 def adam_best(task: Task, options: Options, seconds: float) -> float:
-    """Return the lowest MSE at the end of Adam's grid; an earlier run's where machine, versions and settings agree."""
+    """Return the lowest MSE at the end of Adam's grid; an earlier run's where machine, versions, settings and data agree."""
     depends = {
         "machine": machine.describe(),
         "versions": machine.versions(["torch"]),
@@ -81,6 +82,7 @@ def adam_best(task: Task, options: Options, seconds: float) -> float:
         "rows": len(task.x),
         "layer_sizes": list(task.layer_sizes),
         "seed": options.seed,
+        "checksum": checksum(task, options.seed),
         "grid": [[rate, batch_rows] for rate in RATES for batch_rows in BATCHES],
     }
     name = "_".join(map(str, task.layer_sizes))
@@ -96,6 +98,14 @@ def adam_best(task: Task, options: Options, seconds: float) -> float:
         kept = {"depends": depends, "runs": runs}
         write_atomically(path, json.dumps(kept, indent=1) + "\n")
     return min(run["mse"] for run in kept["runs"])
+
+
+def checksum(task: Task, seed: int) -> str:
+    """Return the SHA-256 of the rows and of the first weights of a seed."""
+    digest = hashlib.sha256()
+    for tensor in (task.x, task.y, *task.network(seed).parameters()):
+        digest.update(tensor.detach().contiguous().numpy())
+    return digest.hexdigest()
 
 
 def adam_large(name: str, make: MakeTask, options: Options, seconds: float) -> Contender:
@@ -121,8 +131,8 @@ def ours_large(name: str, make: MakeTask, options: Options, seconds: float) -> C
             network = task.network(options.seed)
             result = train(network, task.x, task.y, optimizer=_OURS, max_epochs=10**9, time_limit=seconds)
             epochs = zip(result.history["seconds"], result.history["loss"], strict=True)
-            reached = [spent for spent, loss in epochs if loss <= target]
-            return {END_LOSS: mean_squared_error(network, task)} | ({TO_ADAM: reached[0]} if reached else {})
+            reached = (spent for spent, loss in epochs if loss <= target)
+            return {END_LOSS: mean_squared_error(network, task), TO_ADAM: next(reached, math.inf)}
 
         return run
 
@@ -145,7 +155,7 @@ def ours_step(name: str, make: MakeTask, seed: int, steps: int) -> Contender:
     return Contender(name, f"{_OURS}, one batch, float32", prepare)
 
 
-def torch_lm_step(name: str, make: MakeTask, seed: int, steps: int) -> Contender:
+def torch_lm_step(name: str, make: MakeTask, seed: int, steps: int, solve_method: str = "cholesky") -> Contender:
     """Step the peer on the same rows; it takes the dual form too, with the whole Jacobian."""
 
     def prepare() -> Run:
@@ -154,12 +164,13 @@ def torch_lm_step(name: str, make: MakeTask, seed: int, steps: int) -> Contender
         task = make()
 
         def run() -> Measures:
-            optimizer = stepper(task.network(seed))
+            optimizer = stepper(task.network(seed), solve_method=solve_method)
             return _step_measures(lambda: optimizer.training_step(task.x, task.y)[1], task, seed, steps)
 
         return run
 
-    return Contender(name, "float32, Cholesky of J J^T, vmap, whole Jacobian", prepare, requires=(TORCH_LM,))
+    solved = {"cholesky": "Cholesky", "qr": "QR (its default)"}[solve_method]
+    return Contender(name, f"float32, {solved} of J J^T, vmap, whole Jacobian", prepare, requires=(TORCH_LM,))
 
 
 def ours_on_parts(name: str, make: MakeParts, seed: int, seconds: float) -> Contender:

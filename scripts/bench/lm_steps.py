@@ -34,6 +34,7 @@ def ours(
     *,
     accumulate_dtype: torch.dtype | None = None,
     damping_rule: str = "multiplicative",
+    untimed: int = 0,
 ) -> Contender:
     """Step our ``LevenbergMarquardt`` with the first damping of the peer and, unless told otherwise, its rule."""
 
@@ -44,7 +45,7 @@ def ours(
             damping_rule=damping_rule,
             accumulate_dtype=accumulate_dtype,
         )
-        return _timed_steps(lambda: optimizer.step(task.x, task.y).new_loss, steps)
+        return _timed_steps(lambda: optimizer.step(task.x, task.y).new_loss, steps, untimed)
 
     coarse = accumulate_dtype == torch.float32
     accumulated = "float32, same result within 1e-2" if coarse else "float64"
@@ -52,14 +53,16 @@ def ours(
     return Contender(name, settings, lambda: _awake(run, make()), relative=1e-2 if coarse else None)
 
 
-def torch_lm(name: str, make: MakeTask, seed: int, steps: int, slice_rows: int | None = None) -> Contender:
+def torch_lm(
+    name: str, make: MakeTask, seed: int, steps: int, *, slice_rows: int | None = None, untimed: int = 0
+) -> Contender:
     """Step the peer, its Jacobian whole or in slices of rows."""
 
     def run(task: Task) -> Measures:
         from bench.peer_torch_lm import stepper
 
         optimizer = stepper(task.network(seed), slice_rows=slice_rows)
-        return _timed_steps(lambda: optimizer.training_step(task.x, task.y)[1], steps)
+        return _timed_steps(lambda: optimizer.training_step(task.x, task.y)[1], steps, untimed)
 
     jacobian = f"Jacobian in slices of {slice_rows:,} rows" if slice_rows else "whole Jacobian (default)"
     settings = f"float64, Cholesky, vmap, {jacobian}"
@@ -179,7 +182,10 @@ def _awake(run: Callable[[Task], Measures], task: Task) -> Run:
     return lambda: run(task)
 
 
-def _timed_steps(step: Callable[[], torch.Tensor], steps: int) -> Measures:
+def _timed_steps(step: Callable[[], torch.Tensor], steps: int, untimed: int) -> Measures:
+    """Take the steps and time all but the first ``untimed``, in which memory is laid out."""
+    for _ in range(untimed):
+        step()
     start = time.perf_counter()
     for _ in range(steps):
         loss = step()

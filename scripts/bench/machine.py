@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,14 +29,25 @@ def describe() -> str:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str | None]:
-    """Return distribution -> version, ``None`` for one that is not installed."""
+    """Return distribution -> version, ``None`` for one that is not installed; ``R/name`` is a package of R."""
     found: dict[str, str | None] = {}
     for name in distributions:
+        if name.startswith("R/"):
+            found[name] = _r_version(name.removeprefix("R/"))
+            continue
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def _r_version(package: str) -> str | None:
+    if shutil.which("Rscript") is None:
+        return None
+    asked = f"cat(as.character(packageVersion('{package}')), 'of', R.version.string)"
+    ended = subprocess.run(["Rscript", "-e", asked], capture_output=True, text=True, check=False)
+    return None if ended.returncode else ended.stdout.strip()
 
 
 def thread_environment(threads: int) -> Mapping[str, str]:

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 
 from bench import machine
-from bench.case import Case, Check, Goal, Options
+from bench.case import Check, Goal
 from bench.measure import Record
-
-
-@dataclass(frozen=True)
-class Section:
-    """A case, measured with one number of threads.
-
-    Attributes:
-        case: the comparison.
-        threads: cores of every contender.
-        stated: what each library said it used.
-        records: contender -> what it gave.
-    """
-
-    case: Case
-    threads: int
-    stated: str
-    records: Mapping[str, Record]
+from bench.results import Section
 
 
 @dataclass(frozen=True)
@@ -38,7 +18,8 @@ class Judged:
     """A goal after the measurement.
 
     Attributes:
-        value: the median or ratio, ``None`` when a row that it needs does not count.
+        value: the median or ratio, infinite or 0 where one side never got there, ``None`` when a row that it needs does
+            not count or neither side got there.
         verdict: ``met``, ``missed``, ``void``, or empty for a goal without limits.
     """
 
@@ -52,11 +33,16 @@ def values(record: Record, measure: str) -> list[float]:
 
 
 def spread(found: Sequence[float]) -> str:
-    """Write ``median (min-max)``, the median alone when all are equal, a dash when there are none."""
+    """Write ``median (min to max)``, the median alone when all are equal, a dash when there are none.
+
+    A run that missed counts as infinite, and how many got there is said.
+    """
     if not found:
         return "-"
     middle, low, high = (f"{value:.4g}" for value in (statistics.median(found), min(found), max(found)))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    text = middle if low == high else f"{middle} ({low} to {high})"
+    reached = sum(value < math.inf for value in found)
+    return text if reached == len(found) else f"{text}; reached by {reached} of {len(found)} runs"
 
 
 def statuses(section: Section) -> dict[str, str]:
@@ -79,10 +65,12 @@ def judge(goal: Goal, section: Section) -> Judged:
     medians = []
     for name in filter(None, (goal.of, goal.over)):
         found = values(section.records[name], goal.measure)
-        if status[name] != "yes" or not found or not math.isfinite(statistics.median(found)):
+        if status[name] != "yes" or not found:
             return Judged(None, "void")
         medians.append(statistics.median(found))
     value = medians[0] / medians[1] if goal.over else medians[0]
+    if math.isnan(value):
+        return Judged(None, "void")
     if goal.at_least is None and goal.at_most is None:
         return Judged(value, "")
     met = value >= (-math.inf if goal.at_least is None else goal.at_least)
@@ -90,43 +78,28 @@ def judge(goal: Goal, section: Section) -> Judged:
     return Judged(value, "met" if met else "missed")
 
 
-def page(
-    engine: str, sections: Sequence[Section], options: Options, *, command: str, versions: Mapping[str, str | None]
-) -> str:
-    """Write an engine's page: machine, versions, seed and date, then a section for every case."""
-    installed = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
+def page(engine: str, sections: Sequence[Section], unmeasured: Sequence[str] = ()) -> str:
+    """Write an engine's page: a section for every case that was measured, and the names of the others."""
     lines = [
         f"# Benchmark: {engine}",
         "",
-        f"- Machine: {machine.describe()}",
-        f"- Versions: {installed}",
-        f"- Seed: {options.seed}",
-        f"- Date: {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-        f"- Command: `{command}`",
+        f"Each section is a case's latest measurement; `python scripts/benchmark.py {engine} --case NAME` replaces that one.",
         "",
-        "Median (lowest to highest) of runs taken in turn in one process. A row whose result differs is void, and so is a",
-        "goal that needs it. Memory is the peak over the start of a fresh process. Threads are held by the process's",
-        "affinity and by each library's own setting.",
+        "Median (lowest to highest) of runs taken in turn in one process; a run that does not reach what it should counts as",
+        "infinite. A row whose result differs is void, and so is a goal that needs it. Memory is the peak over the start of a",
+        "fresh process. Threads are held by the process's affinity and by each library's own setting.",
     ]
-    if options.quick:
-        lines += ["", "**Quick: sizes and seconds are scaled down to try the cases; these are no measurements.**"]
     for section in sections:
-        lines += ["", *_section(section, options.quick)]
+        lines += ["", *_section(section)]
+    if unmeasured:
+        lines += ["", f"Not measured here: {', '.join(unmeasured)}."]
     return "\n".join(lines) + "\n"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write a table as lines of markdown."""
+    cells = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
 
 
 def _why_void(check: Check, record: Record, first: Record) -> str | None:
@@ -134,45 +107,46 @@ def _why_void(check: Check, record: Record, first: Record) -> str | None:
     found = values(record, check.measure)
     if not found:
         return f"void: no {check.measure}"
-    if check.at_most is not None and not all(value <= check.at_most for value in found):
+    if check.at_most is not None and not _enough([value <= check.at_most for value in found], check.share):
         return f"void: {check.measure} above {check.at_most:g}"
     if check.relative is not None:
         expected = values(first, check.measure)
         if not expected:
             return "void: nothing to compare with"
         target = statistics.median(expected)
-        if not all(abs(value - target) <= check.relative * abs(target) for value in found):
+        if not _enough([abs(value - target) <= check.relative * abs(target) for value in found], check.share):
             return f"void: {check.measure} differs from {target:.6g} by more than {check.relative:g}"
     return None
 
 
-def _section(section: Section, quick: bool) -> list[str]:
+def _enough(good: Sequence[bool], share: float) -> bool:
+    """Whether the share of the runs is good; the whole of them exactly, whatever the rounding."""
+    return sum(good) >= math.ceil(share * len(good) - 1e-9)
+
+
+def _section(section: Section) -> list[str]:
     case, status = section.case, statuses(section)
     columns = [*case.columns, *([machine.MEMORY] if case.memory else [])]
-    lines = [
-        f"## {case.name}, {section.threads} {'thread' if section.threads == 1 else 'threads'}",
+    lines = [f"## {case.name}, {section.threads} {'thread' if section.threads == 1 else 'threads'}", "", case.text]
+    if section.quick:
+        lines += ["", "**Quick: sizes and seconds are scaled down to try the case; these are no measurements.**"]
+    rows = []
+    for contender in case.contenders:
+        record = section.records[contender.name]
+        timed = sum(machine.MEMORY not in run for run in record.runs)
+        measured = [spread(values(record, column)) for column in columns]
+        rows.append([contender.name, contender.settings, str(timed), *measured, status[contender.name]])
+    installed = ", ".join(f"{name} {version or 'missing'}" for name, version in section.versions.items())
+    lines += [
         "",
-        case.text,
+        *table(["", "settings", "runs", *columns, "counts"], rows),
         "",
-        *_table(
-            ["", "settings", *columns, "counts"],
-            [
-                [
-                    contender.name,
-                    contender.settings,
-                    *(spread(values(section.records[contender.name], column)) for column in columns),
-                    status[contender.name],
-                ]
-                for contender in case.contenders
-            ],
-        ),
-        "",
-        f"Threads: {section.stated}.",
+        f"Seed {section.seed}. Threads: {section.stated}. {section.machine}. {installed}.",
     ]
     goals = [goal for goal in case.goals if goal.threads in (None, section.threads)]
     if goals:
-        rows = [_goal_row(goal, judge(goal, section), quick) for goal in goals]
-        lines += ["", *_table(["ratio", "measured", "goal", "verdict"], rows)]
+        rows = [_goal_row(goal, judge(goal, section), section.quick) for goal in goals]
+        lines += ["", *table(["ratio", "measured", "goal", "verdict"], rows)]
     return lines
 
 
@@ -181,12 +155,7 @@ def _goal_row(goal: Goal, judged: Judged, quick: bool) -> list[str]:
     limits = [(">=", goal.at_least), ("<=", goal.at_most)]
     return [
         f"{goal.measure}: {goal.of}{f' / {goal.over}' if goal.over else ''}",
-        "-" if judged.value is None else f"{judged.value:.3g}{unit}",
+        "-" if judged.value is None else f"{judged.value:.3g}{unit if math.isfinite(judged.value) else ''}",
         " and ".join(f"{sign} {limit:.3g}{unit}" for sign, limit in limits if limit is not None) or "-",
         "not judged" if quick else judged.verdict or "-",
     ]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    cells = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]

@@ -28,6 +28,10 @@ EXAMPLES = (
     ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
     ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
     ("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn", "your own customers"),
+    (
+        "marketnn pipeline=segment data=csv data.path=customers.csv",
+        "groups of like customers, and what tells them apart",
+    ),
     ("marketnn pipeline=scorecard data=packaged data.table=concrete", "a network from indices to a score"),
     ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new rows"),
 )
@@ -85,11 +89,12 @@ def help_text() -> str:
     lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
     lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4"]
     for group in GROUPS:
-        lines += ["", f"{group}=NAME", *(f"  {name:<24}{about}".rstrip() for name, about in options(group).items())]
+        lines += ["", f"{group}=NAME", *(f"  {name:<29}{about}".rstrip() for name, about in options(group).items())]
     for title, prefix, file in (
         ("keys of data=csv (the others: configs/data)", "data.", folder / "data" / "csv.yaml"),
         ("keys of pipeline=churn", "pipeline.", folder / "pipeline" / "churn.yaml"),
         ("keys of pipeline=scorecard", "pipeline.", folder / "pipeline" / "scorecard.yaml"),
+        ("keys of pipeline=segment", "pipeline.", folder / "pipeline" / "segment.yaml"),
         ("keys of every run", "", folder / "config.yaml"),
     ):
         lines += ["", title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file))]

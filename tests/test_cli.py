@@ -55,10 +55,10 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (
             ["pipeline=chrun"],
-            r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: churn, inspect, predict, scorecard",
+            r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: churn, inspect, predict, scorecard, segment",
         ),
         (["pipeline=../../etc"], r"unknown pipeline '\.\./\.\./etc'"),
-        (["data=exel"], r"There are: csv, packaged, parquet, sql"),
+        (["data=exel"], r"There are: csv, online_retail, packaged, parquet, points, rfm, sql"),
         (["experiment=paper_c/table_1"], r"There are: .*paper_a/table_4_1"),
         (["+_target_=os.system"], r"builds nothing from a _target_"),
         (["+data._target_=pandas.read_pickle"], r"builds nothing from a _target_"),
@@ -175,6 +175,6 @@ def test_the_command_itself(here: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
     bad = subprocess.run([*command, "pipeline=no"], capture_output=True, text=True, cwd=here, env=environment)
     assert bad.returncode == 2
-    assert bad.stderr == "marketnn: unknown pipeline 'no'.\nThere are: churn, inspect, predict, scorecard.\n"
+    assert bad.stderr == "marketnn: unknown pipeline 'no'.\nThere are: churn, inspect, predict, scorecard, segment.\n"
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, env=environment)
     assert re.fullmatch(r"marketnn \d+\.\d+\.\d+\n", version.stdout)

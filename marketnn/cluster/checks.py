@@ -29,8 +29,9 @@ def check_rows(X: Any, *, estimator: Any = None, reset: bool = True) -> np.ndarr
         X = _as_input_error(check_array, X, **options)
     else:
         X = _as_input_error(validate_data, estimator, X, reset=reset, **options)
-    bad = ~np.isfinite(X).all(axis=1)
-    if bad.any():
+    finite = np.isfinite(X)
+    if not finite.all():
+        bad = ~finite.all(axis=1)
         raise InputError(f"X has NaN or infinite values in {rows_text(bad)}; drop those rows or fill the values in.")
     return X
 
@@ -41,7 +42,8 @@ def check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     Raises:
         InputError: not one finite, non-negative number per row, or all of them 0.
     """
-    return _as_input_error(_check_sample_weight, sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    weight = _as_input_error(_check_sample_weight, sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    return np.require(weight, requirements="W")  # torch warns of arrays that it might write to but must not
 
 
 def check_distinct(X: np.ndarray, n_clusters: int) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
+from marketnn.cluster.centres import CentreClustering, check_choice, check_whole
 from marketnn.cluster.checks import check_distinct, check_rows, check_weight
-from marketnn.cluster.lloyd import Rows, lloyd, nearest_centre, squared_distances
+from marketnn.cluster.lloyd import LloydResult, lloyd
+from marketnn.cluster.random_swap import random_swap
+from marketnn.cluster.restarts import Starts, best_of
+from marketnn.cluster.rows import HeldRows
 from marketnn.cluster.seeding import greedy_kmeans_plus_plus, random_rows
-from marketnn.device import resolve
+from marketnn.cluster.streaming import StreamedRows, survey
+from marketnn.data.parquet import ParquetNumbers
 from marketnn.errors import InputError
-from marketnn.seed import seed_from, torch_generator
+from marketnn.seed import child_seed, seed_from, torch_generator
 
 SEEDINGS = {"k-means++": greedy_kmeans_plus_plus, "random": random_rows}
+REFINEMENTS = ("lloyd", "swap")
 _AUTO_STARTS = {"k-means++": 1, "random": 10}
 
 
@@ -34,18 +38,21 @@ class Config:
         n_init: starts, of which the best is kept.
         max_iter: rounds per start at most.
         tol: a start ends when the summed squared moves of its centres fall to ``tol`` times the columns' mean variance.
+        refine: ``lloyd``, or ``swap``: on to the lowest SSE that random swaps reach.
     """
 
     init: Literal["k-means++", "random"] = "k-means++"
     n_init: int = 20
     max_iter: int = 300
     tol: float = 0.0
+    refine: Literal["lloyd", "swap"] = "lloyd"
 
 
-class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class KMeans(CentreClustering):
     """Lloyd's K-means with all starts computed side by side.
 
-    Labels are the nearest centre's, the first one on a tie. An empty cluster takes the row farthest from its centre.
+    Labels are the nearest centre's, the first one on a tie. An empty cluster takes the row farthest from its centre. On tables
+    large against ``max(2,048, 64 k)`` rows, 20 starts or more run on a sample of that size and the five best go on on all rows.
 
     Args:
         n_clusters: k.
@@ -53,6 +60,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         n_init: starts, of which the one with the lowest SSE is kept; ``auto`` is 1 for k-means++ and 10 for random.
         max_iter: rounds per start at most.
         tol: a start ends when the summed squared moves of its centres fall to ``tol`` times the columns' mean variance.
+        refine: ``lloyd``, or ``swap``, which goes on from Lloyd's end by random swaps of centres to the lowest SSE they find.
         device: ``auto`` takes CUDA when there is a card.
         random_state: an integer makes the result repeatable bit for bit.
 
@@ -61,7 +69,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         labels_: (n,) int32.
         inertia_: SSE, the weighted sum of squared distances to the nearest centre.
         total_error_: its square root (paper A, eq. 2.9).
-        history_: (n_iter_,) total error after each round.
+        history_: total error after each round, and after each swap that lowered it.
         n_iter_: rounds of the start that was kept.
         n_features_in_, feature_names_in_: the fitted columns.
     """
@@ -74,6 +82,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         n_init: int | str = "auto",
         max_iter: int = 300,
         tol: float = 1e-4,
+        refine: str = "lloyd",
         device: str | torch.device = "auto",
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ) -> None:
@@ -82,6 +91,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.refine = refine
         self.device = device
         self.random_state = random_state
 
@@ -100,122 +110,88 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self._check_arguments()
         X = check_rows(X, estimator=self)
         weight = check_weight(sample_weight, X)
-        check_distinct(X[weight > 0], self.n_clusters)
-        self._offset = X.mean(axis=0, dtype=np.float64)
-        x_nd = self._centred(X)
-        weight_n = torch.as_tensor(weight, device=x_nd.device)
-        start_rkd = self._first_centres(x_nd, weight_n)
-        rows = Rows.of(x_nd, weight_n, start_rkd.shape[0] * self.n_clusters)
-        tolerance = self.tol * float(X.var(axis=0, dtype=np.float64).mean())
-        result = lloyd(rows, start_rkd, max_rounds=self.max_iter, tolerance=tolerance)
-        sse_r = torch.stack([_sse(x_nd, weight_n, centres_kd) for centres_kd in result.centres_rkd])
-        best = int(sse_r.argmin())
-
-        centres = _numpy(result.centres_rkd[best]).astype(np.float64) + self._offset
-        self.cluster_centers_ = centres.astype(X.dtype)
-        # Rounding to X's dtype moves the centres a little; labels and SSE are those of the centres that are shown.
-        _, centres_kd = self._placed(X)
-        self.labels_ = _numpy(nearest_centre(x_nd, centres_kd)).astype(np.int32)
-        self.inertia_ = float(_sse(x_nd, weight_n, centres_kd))
-        self.total_error_ = math.sqrt(self.inertia_)
-        self.n_iter_ = result.n_rounds[best]
-        errors = [math.sqrt(sse[best]) for sse in result.history[: self.n_iter_]]
-        self.history_ = np.array([*errors[:-1], self.total_error_])
-        self._n_features_out = self.n_clusters
-        self._warn_of_empty_clusters()
+        check_distinct(X if sample_weight is None else X[weight > 0], self.n_clusters)
+        # Rounded to X's dtype, so that X about it is one subtraction without conversions.
+        self._offset = torch.tensor(X).mean(0, dtype=torch.float64).numpy().astype(X.dtype)
+        rows = self._held(X, weight)
+        variance = float(rows.x_nd.square().mean(dtype=torch.float64)) if self.tol > 0 else 0.0
+        result = self._search(rows, self.tol * variance)
+        self.n_iter_ = result.n_rounds[result.best]
+        self._keep(X, rows.weight_n, result.centres_rkd[result.best], result.history[result.best])
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the nearest centre's index (n,) of every row, int32.
+    def fit_parquet(self, path: str | Path | Sequence[str | Path], columns: Sequence[str] | None = None) -> Self:
+        """Find the centres of rows that need not fit into memory: every round reads them anew.
+
+        Starts, swaps too, run on a uniform sample of some 2 million numbers; Lloyd's rounds go on from the best end on all
+        rows, and ``n_iter_`` and ``history_`` are theirs. First centres that are given go on all rows at once. Memory holds the
+        sample, a few blocks, and ``labels_``, 4 bytes a row.
+
+        Args:
+            path: a Parquet file, or several with the same columns.
+            columns: which columns, numbers all; ``None`` is every one.
 
         Raises:
-            InputError: X has other columns than were fitted, or values that are not finite.
+            InputError: as ``fit``; a file that is not Parquet; a column that is not there, holds no numbers, or has a value
+                that is missing or not finite.
         """
-        x_nd, centres_kd = self._placed(self._fitted_rows(X))
-        return _numpy(nearest_centre(x_nd, centres_kd)).astype(np.int32)
+        self._check_arguments()
+        source = ParquetNumbers(path, columns)
+        self.n_features_in_, self.feature_names_in_ = len(source.columns), np.array(source.columns, dtype=object)
+        generator = torch_generator(child_seed(seed_from(self.random_state), "sample"))
+        found = survey(source, self.n_clusters, generator)
+        self._offset = found.offset_d
+        tolerance = self.tol * found.total / (source.n_rows * self.n_features_in_)
+        sample = HeldRows(self._centred(found.sample_md))
+        if isinstance(self.init, str) or self.refine == "swap":
+            begun = self._search(sample, tolerance)
+            start_1kd = begun.centres_rkd[begun.best][None]
+        else:
+            start_1kd = self._given_centres(sample)
+        rows = StreamedRows(source, found, start_1kd.device)
+        self._keep_streamed(rows, lloyd(rows, start_1kd, max_rounds=self.max_iter, tolerance=tolerance), source.dtype)
+        return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the distances (n, k) of every row to the centres.
+    def _keep_streamed(self, rows: StreamedRows, result: LloydResult, dtype: np.dtype) -> None:
+        """Set the attributes of a fit."""
+        self.n_iter_ = result.n_rounds[0]
+        self.cluster_centers_ = self._uncentred(result.centres_rkd[0]).astype(dtype)
+        labels, inertia = rows.labelled(self._centred(self.cluster_centers_))
+        self._keep_labels(labels, inertia, result.history[0])
 
-        Raises:
-            InputError: as ``predict``.
-        """
-        x_nd, centres_kd = self._placed(self._fitted_rows(X))
-        return _numpy(torch.cdist(x_nd, centres_kd, compute_mode="donot_use_mm_for_euclid_dist"))
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return minus the weighted SSE of X about the nearest centres.
-
-        Raises:
-            InputError: as ``predict``, or weights that do not fit.
-        """
-        del y
-        X = self._fitted_rows(X)
-        x_nd, centres_kd = self._placed(X)
-        weight_n = torch.as_tensor(check_weight(sample_weight, X), device=x_nd.device)
-        return -float(_sse(x_nd, weight_n, centres_kd))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    def _centred(self, X: np.ndarray) -> torch.Tensor:
-        """Move X about the fitted mean: uncentred float32 loses the clusters in the size of the numbers."""
-        return torch.as_tensor((X - self._offset).astype(X.dtype), device=resolve(self.device))
-
-    def _fitted_rows(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return check_rows(X, estimator=self, reset=False)
-
-    def _placed(self, X: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the rows (n, d) and the centres (k, d), both about the fitted mean and in X's dtype."""
-        x_nd = self._centred(X)
-        return x_nd, self._centred(self.cluster_centers_).to(x_nd.dtype)
-
-    def _first_centres(self, x_nd: torch.Tensor, weight_n: torch.Tensor) -> torch.Tensor:
-        """Return the first centres (r, k, d) of all starts, centred."""
+    def _search(self, rows: HeldRows, tolerance: float) -> LloydResult:
+        """Run all starts, and the swaps on the best of them if they are wanted."""
+        seed = seed_from(self.random_state)
         if isinstance(self.init, str):
             n_starts = _AUTO_STARTS[self.init] if self.n_init == "auto" else int(self.n_init)
-            generator = torch_generator(seed_from(self.random_state))
-            return SEEDINGS[self.init](x_nd, weight_n, self.n_clusters, n_starts, generator)
+            starts = Starts(SEEDINGS[self.init], n_starts, self.max_iter, tolerance)
+            result = best_of(rows, self.n_clusters, starts, torch_generator(seed))
+        else:
+            result = lloyd(rows, self._given_centres(rows), max_rounds=self.max_iter, tolerance=tolerance)
+        if self.refine == "swap":
+            return random_swap(rows, result, torch_generator(child_seed(seed, "swap")), max_rounds=self.max_iter)
+        return result
+
+    def _given_centres(self, rows: HeldRows) -> torch.Tensor:
+        """Return the centres (1, k, d) to begin with, centred."""
         init = check_rows(self.init)
-        if init.shape != (self.n_clusters, x_nd.shape[1]):
-            raise InputError(f"init has shape {init.shape}; {(self.n_clusters, x_nd.shape[1])} centres are needed.")
-        return self._centred(init.astype(np.float64))[None].to(x_nd.dtype)
+        if init.shape != (self.n_clusters, rows.n_columns):
+            raise InputError(f"init has shape {init.shape}; {(self.n_clusters, rows.n_columns)} centres are needed.")
+        return self._centred(init.astype(np.float64))[None].to(rows.x_nd.dtype)
 
     def _check_arguments(self) -> None:
         if isinstance(self.init, str) and self.init not in SEEDINGS:
             raise InputError(f"init='{self.init}' is not possible; use 'k-means++', 'random' or centres (k, d).")
         if self.n_init != "auto" and not (isinstance(self.n_init, (int, np.integer)) and self.n_init >= 1):
             raise InputError(f"n_init={self.n_init!r} is not possible; use 'auto' or a whole number above 0.")
-        for name in ("n_clusters", "max_iter"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, np.integer)) and value >= 1):
-                raise InputError(f"{name}={value!r} is not possible; use a whole number above 0.")
+        check_whole(self, "n_clusters", "max_iter")
+        check_choice(self, "refine", REFINEMENTS)
         if not (isinstance(self.tol, Real) and 0 <= self.tol < math.inf):
             raise InputError(f"tol={self.tol!r} is not possible; use a number from 0 on.")
-
-    def _warn_of_empty_clusters(self) -> None:
-        n_used = len(np.unique(self.labels_))
-        if n_used < self.n_clusters:
-            warnings.warn(
-                f"Number of distinct clusters ({n_used}) found smaller than n_clusters ({self.n_clusters}); "
-                f"more rounds or another start may separate them.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
 
 
 def build(config: Config) -> KMeans:
     """Make the estimator; the pipeline sets ``n_clusters``, ``device`` and ``random_state``."""
-    return KMeans(init=config.init, n_init=config.n_init, max_iter=config.max_iter, tol=config.tol)
-
-
-def _sse(x_nd: torch.Tensor, weight_n: torch.Tensor, centres_kd: torch.Tensor) -> torch.Tensor:
-    """Return the weighted SSE () of the rows about their nearest centres, float64."""
-    return squared_distances(x_nd, centres_kd, nearest_centre(x_nd, centres_kd)) @ weight_n.double()
-
-
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    return KMeans(
+        init=config.init, n_init=config.n_init, max_iter=config.max_iter, tol=config.tol, refine=config.refine
+    )

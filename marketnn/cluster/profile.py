@@ -53,6 +53,27 @@ def telling_features(profile: pd.DataFrame, features: pd.DataFrame, n_most: int 
     return words
 
 
+def segment_labels(profile: pd.DataFrame) -> dict[int, str]:
+    """Name each segment by the feature with the greatest signed z (the rule that gives paper B's six names, section III.B).
+
+    Such a name says where the segment stands highest, and nothing else: a segment below the average everywhere is named by
+    the feature it lacks least. ``telling_features`` says what is farthest from the average, on either side.
+
+    Args:
+        profile: of ``profile_segments``.
+
+    Returns:
+        segment -> ``monetary``, or for text ``contract = Two year``; the first feature on a tie.
+    """
+    highest = profile.loc[profile.groupby("segment")["z"].idxmax()]
+    return {int(row.segment): column_name(row.feature, row.value) for row in highest.itertuples()}
+
+
+def column_name(feature: str, value: str) -> str:
+    """Name a feature, or one value of a text feature."""
+    return f"{feature} = {value}" if value else feature
+
+
 def _statement(row: Any, yes_no: bool) -> str:
     if row.value:
         return f"{row.feature} {'is' if row.z > 0 else 'is rarely'} {row.value} ({row.mean:.0%}, all {row.overall:.0%})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from marketnn import registry
 from marketnn.data import Table, assemble
 from marketnn.device import resolve
 from marketnn.preprocess.scaling import Scaler
+
+Stage = Callable[[str], AbstractContextManager[None]]  # entered around each named stage of a pipeline
 
 
 @dataclass(frozen=True)

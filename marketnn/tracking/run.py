@@ -30,11 +30,23 @@ from tqdm import tqdm
 from marketnn import __version__
 from marketnn.errors import InputError
 from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
+from marketnn.tracking import projector
 from marketnn.tracking.files import write_bytes, write_json, write_text
 from marketnn.tracking.model import SavedModel, save_model
 
 VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
-ENTRIES = ("metrics.json", "timings.json", "versions.json", "tables", "figures", "report.html", "model", "config.yaml")
+ENTRIES = (
+    "metrics.json",
+    "timings.json",
+    "versions.json",
+    "tables",
+    "figures",
+    "report.html",
+    "model",
+    "config.yaml",
+    projector.FOLDER,
+    projector.CONFIG,
+)
 
 
 class Run:
@@ -71,6 +83,7 @@ class Run:
         self._facts = dict(facts or {})
         self._sections: list[Section] = []
         self._timings: dict[str, float] = {}
+        self._projected: list[str] = []
         self._partial = self.folder / ".partial"
         _check_free(self.folder)
         try:
@@ -91,6 +104,10 @@ class Run:
         yield
         self._timings[name] = time.perf_counter() - start
         self._progress.update()
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Record a duration that was measured elsewhere, for ``timings.json``."""
+        self._timings[name] = seconds
 
     def headline(self, text: str) -> None:
         """Add a sentence that a reader must not miss: printed at the end, first in the report."""
@@ -129,6 +146,20 @@ class Run:
     def histogram(self, name: str, values: np.ndarray, step: int = 0) -> None:
         """Record how numbers are distributed, for TensorBoard."""
         self._events.add_histogram(name, values, step)
+
+    def projector(self, name: str, points: np.ndarray, labels: pd.DataFrame) -> None:
+        """Show points in TensorBoard's projector.
+
+        Args:
+            name: letters, digits and underscores.
+            points: (n, d).
+            labels: n rows, at least two columns, which name and colour the points.
+        """
+        self._projected.append(name)
+        folder = self._partial / projector.FOLDER
+        write_text(folder / f"{name}_points.tsv", projector.points_text(points))
+        write_text(folder / f"{name}_labels.tsv", projector.labels_text(labels))
+        write_text(self._partial / projector.CONFIG, projector.config_text(self._projected))
 
     def charts(self, title: str, charts: Mapping[str, Sequence[str]]) -> None:
         """Lay curves out on TensorBoard's page of custom scalars, once per run.

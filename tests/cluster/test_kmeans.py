@@ -9,7 +9,10 @@ import sklearn.cluster
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.exceptions import ConvergenceWarning
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
 
 from marketnn import registry
@@ -186,6 +189,172 @@ def test_other_columns_than_were_fitted() -> None:
         fitted.predict(X.rename(columns={"a": "c"}))
     with pytest.raises(InputError, match="X has 1 features, but KMeans is expecting 2"):
         KMeans(2).fit(X.to_numpy()).predict(np.ones((3, 1)))
+
+
+@pytest.mark.parametrize("refine", ["lloyd", "swap"])
+def test_single_and_double_precision_agree(refine: str) -> None:
+    X = blobs(900, 4, 6)[0].astype(np.float32)
+    single, double = (
+        KMeans(6, init=X[:6], refine=refine, random_state=0).fit(X.astype(t)) for t in (np.float32, float)
+    )
+    assert (single.labels_ == double.labels_).all()
+    assert single.inertia_ == pytest.approx(double.inertia_, rel=1e-5)
+    np.testing.assert_allclose(single.cluster_centers_, double.cluster_centers_, rtol=1e-5, atol=1e-5)
+    assert (single.cluster_centers_.dtype, double.cluster_centers_.dtype) == (np.float32, np.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("settings", [{}, {"max_iter": 2}, {"tol": 0.1}, {"refine": "swap"}, {"n_init": 25}])
+def test_the_attributes_are_those_of_the_centres(settings: dict[str, object], dtype: type) -> None:
+    X = blobs(500, 3, 5, spread=2.0)[0].astype(dtype)
+    fitted = KMeans(5, random_state=0, **settings).fit(X)
+    distance = cdist(X.astype(float), fitted.cluster_centers_.astype(float))
+    assert (fitted.labels_ == distance.argmin(1)).all()
+    assert fitted.inertia_ == pytest.approx((distance.min(1) ** 2).sum(), rel=1e-6)
+    assert fitted.score(X) == pytest.approx(-fitted.inertia_, rel=1e-12)
+    np.testing.assert_allclose(fitted.transform(X), distance, rtol=1e-5 if dtype == np.float32 else 1e-10, atol=1e-5)
+    assert (fitted.predict(X) == fitted.labels_).all()
+    again = clone(fitted)
+    assert (again.fit_predict(X) == fitted.labels_).all()
+    assert (again.fit_transform(X) == fitted.transform(X)).all()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [np.asfortranarray, lambda X: X[:, ::-1][:, ::-1], lambda X: X.astype(np.int16), pd.DataFrame, np.ndarray.tolist],
+)
+def test_the_form_of_the_table_does_not_matter(form) -> None:
+    X = np.random.default_rng(0).integers(-50, 50, size=(200, 3)).astype(float)
+    plain, formed = KMeans(4, n_init=3, random_state=0).fit(X), KMeans(4, n_init=3, random_state=0).fit(form(X))
+    assert (formed.cluster_centers_ == plain.cluster_centers_).all()
+    assert (formed.labels_ == plain.labels_).all()
+    assert formed.cluster_centers_.dtype == np.float64
+
+
+def test_the_callers_arrays_stay_as_they_are() -> None:
+    X, init, weight = blobs(100, 2, 3)[0], np.array([[0.0, 1.0], [2.0, 3.0], [9.0, 9.0]]), np.linspace(0, 1, 100)
+    for array in (X, init, weight):
+        array.flags.writeable = False
+    before = [array.copy() for array in (X, init, weight)]
+    fitted = KMeans(3, init=init, refine="swap", random_state=0).fit(X, sample_weight=weight)
+    fitted.transform(X)
+    for array, kept in zip((X, init, weight), before, strict=True):
+        assert (array == kept).all()
+    assert fitted.init is init
+
+
+def test_one_round_is_assignment_and_means() -> None:
+    X, init = np.array([[0.0], [1.0], [4.0], [9.0]]), np.array([[0.0], [6.0]])
+    fitted = KMeans(2, init=init, max_iter=1).fit(X)
+    np.testing.assert_allclose(fitted.cluster_centers_, [[0.5], [6.5]])
+    assert (fitted.n_iter_, fitted.labels_.tolist()) == (1, [0, 0, 1, 1])
+    assert fitted.inertia_ == pytest.approx(0.5 + 12.5)
+
+
+def test_the_tolerance_is_relative_to_the_variance() -> None:
+    X = blobs(800, 3, 6, spread=2.0)[0]
+    rounds = [KMeans(6, init=X[:6], tol=tol).fit(X).n_iter_ for tol in (0, 1e-6, 1e-3, 1e-1, 1e6)]
+    assert rounds == sorted(rounds, reverse=True)
+    assert (rounds[0] > rounds[2] > rounds[3], rounds[-1]) == (True, 1)
+    for scale in (1e-6, 1e6):
+        assert KMeans(6, init=X[:6] * scale, tol=1e-3).fit(X * scale).n_iter_ == rounds[2]
+
+
+def test_weights_all_alike_weigh_nothing() -> None:
+    X = blobs(300, 3, 5, spread=1.5)[0]
+    plain, ones, tens = (KMeans(5, init=X[:5], tol=0).fit(X, sample_weight=w) for w in (None, np.ones(300), [10] * 300))
+    assert (ones.cluster_centers_ == plain.cluster_centers_).all()
+    np.testing.assert_allclose(tens.cluster_centers_, plain.cluster_centers_, rtol=1e-12, atol=1e-12)
+    assert tens.inertia_ == pytest.approx(10 * plain.inertia_, rel=1e-12)
+
+
+def test_rows_of_no_weight_are_labelled_but_move_nothing() -> None:
+    X = blobs(200, 2, 3)[0]
+    far = np.vstack([X, X.max(axis=0) + 50])
+    plain = KMeans(3, init=X[:3], tol=0).fit(X)
+    fitted = KMeans(3, init=X[:3], tol=0).fit(far, sample_weight=np.r_[np.ones(200), 0])
+    np.testing.assert_allclose(fitted.cluster_centers_, plain.cluster_centers_, atol=1e-10)
+    assert fitted.inertia_ == pytest.approx(plain.inertia_, rel=1e-10)
+    assert fitted.labels_[-1] == plain.predict(far[-1:])[0]
+
+
+def test_first_centres_that_are_each_a_row() -> None:
+    X = np.random.default_rng(0).normal(size=(12, 2))
+    fitted = KMeans(12, init=X[::-1], tol=0).fit(X)
+    assert (fitted.labels_ == np.arange(12)[::-1]).all()
+    np.testing.assert_allclose(fitted.cluster_centers_, X[::-1], atol=1e-12)
+
+
+def test_one_row_one_cluster_and_identical_rows() -> None:
+    assert KMeans(1).fit([[3.0, 4.0]]).cluster_centers_.tolist() == [[3.0, 4.0]]
+    same = KMeans(1, refine="swap").fit(np.full((7, 2), 0.1, np.float32))
+    assert same.inertia_ == pytest.approx(0, abs=1e-12)
+    assert same.labels_.tolist() == [0] * 7
+
+
+def test_a_new_row_goes_to_the_first_of_its_nearest_centres() -> None:
+    fitted = KMeans(2, init=[[1.0], [-1.0]]).fit([[1.0], [-1.0]])
+    assert fitted.predict([[0.0], [0.1], [-0.1], [-70.0]]).tolist() == [0, 0, 1, 1]
+    assert fitted.transform([[0.0], [3.0]]).tolist() == [[1.0, 1.0], [2.0, 4.0]]
+
+
+def test_a_second_fit_forgets_the_first() -> None:
+    X, other = blobs(150, 3, 3)[0], blobs(90, 2, 4, seed=9)[0]
+    fitted, fresh = KMeans(3, random_state=0).fit(X).fit(other), KMeans(3, random_state=0).fit(other)
+    assert (fitted.cluster_centers_ == fresh.cluster_centers_).all()
+    assert (fitted.n_features_in_, len(fitted.labels_), fitted.transform(other).shape) == (2, 90, (90, 3))
+
+
+def test_auto_is_one_start_or_ten_and_more_are_no_worse() -> None:
+    X = blobs(300, 2, 9, spread=1.0)[0]
+    for init, n_init in (("k-means++", 1), ("random", 10)):
+        auto = KMeans(9, init=init, random_state=2).fit(X)
+        assert (
+            auto.cluster_centers_ == KMeans(9, init=init, n_init=n_init, random_state=2).fit(X).cluster_centers_
+        ).all()
+        assert KMeans(9, init=init, n_init=40, random_state=2).fit(X).inertia_ <= auto.inertia_
+
+
+def test_random_states_of_every_kind() -> None:
+    X = blobs(300, 2, 9, spread=2.0)[0]
+    for kind in (np.random.default_rng, np.random.RandomState):
+        one, two = (KMeans(9, init="random", n_init=1, random_state=kind(7)).fit(X) for _ in range(2))
+        assert (one.cluster_centers_ == two.cluster_centers_).all()
+    unseeded = {KMeans(9, init="random", n_init=1, max_iter=1).fit(X).history_[0] for _ in range(6)}
+    assert len(unseeded) > 1
+
+
+def test_parameters_are_kept_as_given() -> None:
+    init = np.eye(2)
+    estimator = KMeans(2, init=init, n_init=3, max_iter=7, tol=0.5, refine="swap", device="cpu", random_state=4)
+    expected = {"n_clusters": 2, "n_init": 3, "max_iter": 7, "tol": 0.5, "refine": "swap", "device": "cpu"}
+    assert {name: value for name, value in estimator.get_params().items() if name in expected} == expected
+    assert clone(estimator).get_params()["init"].tolist() == init.tolist()
+    assert estimator.set_params(n_clusters=5).n_clusters == 5
+    with pytest.raises(NotFittedError):
+        KMeans(2).predict(np.eye(2))
+
+
+def test_pandas_in_and_out() -> None:
+    X = pd.DataFrame(blobs(50, 2, 2)[0], columns=["recency", "value"], index=range(100, 150))
+    fitted = KMeans(2, random_state=0).fit(X)
+    out = clone(fitted).set_output(transform="pandas").fit_transform(X)
+    assert out.index.equals(X.index)
+    np.testing.assert_array_equal(out.to_numpy(), fitted.transform(X))
+    assert fitted.get_feature_names_out().tolist() == ["kmeans0", "kmeans1"]
+
+
+def test_tables_refused_at_prediction() -> None:
+    fitted = KMeans(2, random_state=0).fit(np.arange(6.0).reshape(3, 2))
+    for method in (fitted.predict, fitted.transform, fitted.score):
+        with pytest.raises(InputError, match="NaN or infinite values in row 1"):
+            method([[np.nan, 1.0]])
+    with pytest.raises(TypeError, match="Sparse data"):
+        KMeans(2).fit(csr_array(np.eye(3)))
+    with pytest.raises(InputError, match=r"0 feature\(s\)"):
+        KMeans(2).fit(np.empty((3, 0)))
+    with pytest.raises(InputError, match="refine='more' is not possible; use lloyd, swap"):
+        KMeans(2, refine="more").fit(np.eye(3))
 
 
 def test_it_warns_where_scikit_learn_warns() -> None:

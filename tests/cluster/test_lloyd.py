@@ -8,16 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pretend_device import PretendDevice
-from torch import Tensor
 
-from marketnn.cluster.lloyd import MASK_LIMIT, Rows, lloyd, lloyd_round
+from marketnn.cluster.assignment import lloyd_round, nearest_centre
+from marketnn.cluster.lloyd import lloyd
+from marketnn.cluster.rows import HeldRows
 
-MANY = MASK_LIMIT + 8
+MANY = 40
 
 
-def rows_of(X: np.ndarray, weight: np.ndarray | None = None, n_centres: int = 10) -> Rows:
-    weight = np.ones(len(X)) if weight is None else weight
-    return Rows.of(torch.as_tensor(X), torch.as_tensor(weight), n_centres)
+def rows_of(X: np.ndarray, weight: np.ndarray | None = None) -> HeldRows:
+    return HeldRows(torch.as_tensor(X), None if weight is None else torch.as_tensor(weight))
 
 
 def one_by_one(X: np.ndarray, weight: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -53,8 +53,7 @@ def test_a_row_between_centres_goes_to_the_first(k: int) -> None:
     centres = np.full((1, k, 1), 50.0)
     centres[0, [1, 2], 0] = [1.0, -1.0]
     rows = rows_of(X)
-    if k <= MASK_LIMIT:
-        assert lloyd_round(rows, torch.as_tensor(centres)).hits_r.tolist() == [6.0]
+    assert lloyd_round(rows, torch.as_tensor(centres)).hits_r.tolist() == [6.0]
     result = lloyd_round(rows, torch.as_tensor(centres), break_ties=True)
     assert result.hits_r.tolist() == [4.0]
     assert result.mass_rk[0, 1:3].tolist() == [3.0, 1.0]
@@ -62,11 +61,12 @@ def test_a_row_between_centres_goes_to_the_first(k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [6, MANY])
-def test_blocks_change_nothing_but_rounding(k: int) -> None:
+def test_blocks_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch, k: int) -> None:
     X = np.random.default_rng(0).normal(size=(5000, 3))
     centres = torch.as_tensor(X[: 2 * k].reshape(2, k, 3))
-    few, many = (lloyd_round(rows_of(X, n_centres=n_centres), centres) for n_centres in (1, 10**6))
-    assert len(rows_of(X, n_centres=10**6).columns) > len(rows_of(X, n_centres=1).columns)
+    few = lloyd_round(rows_of(X), centres)
+    monkeypatch.setattr("marketnn.cluster.rows._BLOCK_ROWS", (7, 37))
+    many = lloyd_round(rows_of(X), centres)
     torch.testing.assert_close(few.centres_rkd, many.centres_rkd, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(few.sse_r, many.sse_r, rtol=1e-12, atol=0)
 
@@ -79,9 +79,9 @@ def test_the_error_never_rises(n: int, d: int, k: int, coarse: bool, seed: int) 
     X = rng.integers(0, 4, size=(n, d)).astype(float) if coarse else rng.normal(size=(n, d))
     starts = torch.as_tensor(np.stack([X[rng.choice(n, k, replace=False)] for _ in range(3)]))
     result = lloyd(rows_of(X), starts, max_rounds=300, tolerance=0.0)
-    history = np.array(result.history)
-    assert (np.diff(history, axis=0) <= 1e-12 * (1 + (X**2).sum())).all()
-    assert len(history) == max(result.n_rounds)
+    for errors, n_rounds in zip(result.history, result.n_rounds, strict=True):
+        assert (np.diff(errors) <= 1e-12 * (1 + (X**2).sum())).all()
+        assert len(errors) == n_rounds
     assert all(result.converged)
 
 
@@ -95,33 +95,68 @@ def test_starts_side_by_side_end_as_alone() -> None:
         alone = lloyd(rows, starts[start : start + 1], max_rounds=300, tolerance=0.0)
         torch.testing.assert_close(together.centres_rkd[start], alone.centres_rkd[0], rtol=1e-12, atol=1e-12)
         assert together.n_rounds[start] == alone.n_rounds[0]
-        np.testing.assert_allclose(np.array(together.history)[: alone.n_rounds[0], start], np.ravel(alone.history))
+        np.testing.assert_allclose(together.history[start], alone.history[0])
 
 
 def test_max_rounds_stops_a_start() -> None:
     X = np.random.default_rng(5).normal(size=(300, 2))
     result = lloyd(rows_of(X), torch.as_tensor(X[:8])[None], max_rounds=2, tolerance=0.0)
-    assert (result.n_rounds, result.converged, len(result.history)) == ([2], [False], 2)
+    assert (result.n_rounds, result.converged, len(result.history[0])) == ([2], [False], 2)
+
+
+def test_tolerance_bounds_the_summed_squared_moves() -> None:
+    X = np.random.default_rng(7).normal(size=(500, 2))
+    start = torch.as_tensor(X[:6])[None]
+    to_rest = lloyd(rows_of(X), start, max_rounds=300, tolerance=0.0)
+    tolerance = to_rest.shifts[0][4]
+    early = lloyd(rows_of(X), start, max_rounds=300, tolerance=tolerance)
+    expected = next(i for i, shift in enumerate(to_rest.shifts[0], start=1) if shift <= tolerance)
+    assert (early.n_rounds, early.converged) == ([expected], [True])
+    assert to_rest.shifts[0][-1] == 0
 
 
 @pytest.mark.parametrize("k", [4, MANY])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_round_never_makes_the_host_wait(device: torch.device, k: int, dtype: torch.dtype) -> None:
     X = torch.as_tensor(np.random.default_rng(6).normal(size=(3000, 3))).to(dtype)
-    expected = lloyd_round(Rows.of(X, torch.ones_like(X[:, 0]), k), X[: 2 * k].reshape(2, k, 3))
+    start = X[: 2 * k].reshape(2, k, 3)
+    expected = lloyd_round(HeldRows(X), start).centres_rkd
+    X_there, start_there = X.to(device), start.to(device)
 
-    def rounds() -> tuple[Tensor, Tensor]:
-        there = Rows.of(X_there, torch.ones_like(X_there[:, 0]), k)
-        start = there.x_nd[: 2 * k].reshape(2, k, 3)
-        return tuple(lloyd_round(there, start, break_ties=ties).centres_rkd for ties in (False, True))
+    def rounds() -> list[torch.Tensor]:
+        rows = HeldRows(X_there)
+        moved = [lloyd_round(rows, start_there, break_ties=ties).centres_rkd for ties in (False, True)]
+        return [*moved, *(nearest_centre(X_there, centres) for centres in moved[0])]
 
-    X_there = X.to(device)
     if device.type == "pretend":
         with PretendDevice(host_sync="error"):
             found = rounds()
     else:
         found = rounds()
-    for centres_rkd in found:
-        torch.testing.assert_close(
-            centres_rkd.cpu(), expected.centres_rkd, rtol=1e-5 if device.type == "cuda" else 0, atol=0
+    for centres_rkd in found[:2]:
+        torch.testing.assert_close(centres_rkd.cpu(), expected, rtol=1e-5 if device.type == "cuda" else 0, atol=0)
+    if device.type != "cuda":
+        for label_n, centres_kd in zip(found[2:], expected, strict=True):
+            assert torch.equal(label_n.cpu(), nearest_centre(X, centres_kd))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_device_ends_where_the_cpu_does(device: torch.device, weighted: bool) -> None:
+    """Starts of one row several times, so that clusters run empty on the way."""
+    rng = np.random.default_rng(8)
+    X, weight = torch.as_tensor(rng.normal(size=(900, 3))), torch.as_tensor(rng.uniform(0.5, 2, size=900))
+    start = X[torch.tensor([[0, 0, 1, 2, 3], [4, 5, 6, 7, 8], [9, 9, 9, 10, 11]])]
+    here, there = (
+        lloyd(
+            HeldRows(X.to(where), weight.to(where) if weighted else None),
+            start.to(where),
+            max_rounds=100,
+            tolerance=0.0,
         )
+        for where in (torch.device("cpu"), device)
+    )
+    rtol = 1e-9 if device.type == "cuda" else 0
+    torch.testing.assert_close(there.centres_rkd.cpu(), here.centres_rkd, rtol=rtol, atol=0)
+    assert (there.n_rounds, there.converged) == (here.n_rounds, here.converged)
+    for errors_there, errors_here in zip(there.history, here.history, strict=True):
+        np.testing.assert_allclose(errors_there, errors_here, rtol=rtol)

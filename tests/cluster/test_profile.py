@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marketnn.cluster.profile import profile_segments, telling_features
+from marketnn.cluster.profile import profile_segments, segment_labels, telling_features
 
 FEATURES = pd.DataFrame(
     {
@@ -48,3 +48,11 @@ def test_the_strongest_are_told_once_each() -> None:
 def test_a_feature_that_never_varies_tells_nothing() -> None:
     profile = profile_segments(pd.DataFrame({"flat": [1.0] * 4, "use": [1.0, 2.0, 3.0, 4.0]}), np.array([0, 0, 1, 1]))
     assert (profile.loc[profile["feature"] == "flat", "z"] == 0).all()
+
+
+def test_a_segment_is_named_by_its_greatest_signed_z() -> None:
+    assert segment_labels(profile_segments(FEATURES, LABELS)) == {0: "plan = a", 1: "tenure"}
+    low = pd.DataFrame({"age": [0.0, 1.0, 9.0, 9.0], "income": [2.0, 2.0, 3.0, 9.0]})
+    profile = profile_segments(low, np.array([0, 0, 1, 1]))
+    assert (profile.loc[profile["segment"] == 0, "z"] < 0).all()
+    assert segment_labels(profile) == {0: "income", 1: "age"}, "below the average everywhere: what it lacks least"

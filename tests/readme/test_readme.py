@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from marketnn import registry
@@ -29,7 +31,23 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     customers.insert(0, "customer_id", [f"C{i:04}" for i in range(len(customers))])
     customers.iloc[:600].to_csv(folder / "customers.csv", index=False)
     customers.iloc[600:].drop(columns="churn").to_csv(folder / "new_customers.csv", index=False)
+    orders(customers["customer_id"].to_numpy()).to_csv(folder / "orders.csv", index=False)
     return folder
+
+
+def orders(customers: np.ndarray) -> pd.DataFrame:
+    """Order lines of some customers, three lines to an order."""
+    rng = np.random.default_rng(0)
+    invoice = np.repeat(np.arange(1_000), 3)
+    return pd.DataFrame(
+        {
+            "customer": np.repeat(rng.choice(customers, 1_000), 3),
+            "date": np.repeat(pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 300, 1_000), "D"), 3),
+            "invoice": invoice,
+            "quantity": rng.integers(1, 9, len(invoice)),
+            "price": rng.gamma(2.0, 5.0, len(invoice)).round(2),
+        }
+    )
 
 
 def run(words: list[str], desk: Path) -> str:
@@ -51,12 +69,13 @@ def as_run_here(command: str) -> list[str]:
 
 
 def test_every_command_runs_in_the_readmes_order(desk: Path) -> None:
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 10
     printed = {command: run(as_run_here(command), desk) for command in COMMANDS}
     (said,) = [text for kind, text in BLOCKS if kind == "text" and "report:" in text]
     assert printed[COMMANDS[0]] == said
     assert "scalars" in printed["tensorboard --logdir runs"]
     assert (desk / "runs" / "scores" / "tables" / "predictions.csv").read_text().count("\n") == 301
+    assert (desk / "runs" / "rfm" / "figures" / "lorenz.png").exists()
     assert len(list((desk / "runs" / "seeds").glob("*/metrics.json"))) == 2
 
 

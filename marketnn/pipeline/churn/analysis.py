@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,15 +20,13 @@ from marketnn.data import Role, Table
 from marketnn.data.table import class_names
 from marketnn.errors import InputError
 from marketnn.pipeline.churn.model import ChurnModel, Portrait
-from marketnn.pipeline.parts import Parts
+from marketnn.pipeline.parts import Parts, Stage
 from marketnn.preprocess import Encoded, Encoder, Split, stratified_split
 from marketnn.preprocess.scaling import Scaler
 from marketnn.seed import child_seed
 
 CUSTOMERS_PER_PORTRAIT = 5
 FALLBACK_ACTION = "call and ask about {driver}"
-
-Stage = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)

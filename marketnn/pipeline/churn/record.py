@@ -14,7 +14,9 @@ from marketnn.classify import (
     threshold_curve,
 )
 from marketnn.pipeline.churn.analysis import ChurnAnalysis, Config
+from marketnn.pipeline.rows import record_columns, repeats_text
 from marketnn.report import figures
+from marketnn.report.cluster_figures import criteria_figure, profile_figure
 from marketnn.spelling import counted
 from marketnn.tracking import Run
 
@@ -30,19 +32,13 @@ def record(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
 
 def _customers(analysis: ChurnAnalysis, out: Run) -> None:
     table, y, split = analysis.table, analysis.y, analysis.split
-    repeats = (
-        f"the {split.n_duplicates:,} rows that repeat another row's features stay on that row's side."
-        if split.together
-        else f"{split.n_duplicates:,} rows repeat another row's features, so many that each is split on its own."
-    )
+    repeats = repeats_text(split.n_duplicates, split.together, "features")
     out.section(
         "Customers",
         f"{len(y):,} customers of {table.source}; {y.sum():,} ({y.mean():.1%}) have {table.options.target} = "
         f"{analysis.model.positive}. {len(split.train):,} rows train the model and {len(split.test):,} test it; {repeats}",
     )
-    for note in (*table.notes, *analysis.encoded.notes):
-        out.text(note)
-    out.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
+    record_columns(table, analysis.encoded, out)
     out.metric(
         n_rows=len(y),
         n_train=len(split.train),
@@ -167,9 +163,7 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
         votes = ", ".join(f"{name.replace('_', ' ')} {choice}" for name, choice in choices.items())
         out.text(f"Number of portraits by criterion: {votes}; the most votes win, and the smaller number on a tie.")
         out.table("n_clusters", criteria.rename_axis("k"), "Criteria for the number of portraits", index=True)
-        out.figure(
-            "n_clusters", figures.criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red)."
-        )
+        out.figure("n_clusters", criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red).")
     out.curve("portraits/total_error", portraits.history)
     out.table("segments", segments(analysis), "Portraits, largest first")
     out.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
@@ -179,7 +173,8 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
     ).pivot(index="segment", columns="column", values="z")
     shown = z.abs().max().sort_values(ascending=False).index[:14]
     z.index = [portrait.name for portrait in model.portraits]
-    out.figure("portraits", figures.portrait_figure(z[shown]), "The features that tell the portraits apart most.")
+    figure = profile_figure(z[shown], "all churned customers")
+    out.figure("portraits", figure, "The features that tell the portraits apart most.")
     out.metric(n_portraits=k, portraits_total_error=portraits.total_error)
     for index in range(k):
         out.metric(**{f"portrait_{index + 1}_size": int((portraits.labels == index).sum())})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,15 +13,13 @@ from sklearn.linear_model import LinearRegression
 from marketnn import registry
 from marketnn.data import Role, Table
 from marketnn.errors import InputError, rows_text
-from marketnn.pipeline.parts import Parts
+from marketnn.pipeline.parts import Parts, Stage
 from marketnn.pipeline.scorecard.model import ScorecardModel
 from marketnn.pipeline.scorecard.sensitivity import score_slopes, sensitivities
 from marketnn.pipeline.scorecard.split import ThreeWaySplit, three_way_split
 from marketnn.pipeline.scorecard.training import MAX_SPECTRUM, Fit, fit_network, singular_values
 from marketnn.preprocess import Encoded, Encoder, MinMaxScaler
 from marketnn.seed import child_seed
-
-Stage = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)

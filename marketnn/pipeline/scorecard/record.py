@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from marketnn.pipeline.parts import Parts
+from marketnn.pipeline.rows import record_columns, repeats_text
 from marketnn.pipeline.scorecard.analysis import Config, ScorecardAnalysis
 from marketnn.pipeline.scorecard.measures import ScoreErrors
 from marketnn.pipeline.scorecard.scores import grade_counts
@@ -30,11 +31,7 @@ def record(analysis: ScorecardAnalysis, config: Config, parts: Parts, out: Run) 
 
 def _rows(analysis: ScorecardAnalysis, out: Run) -> None:
     table, split, score = analysis.table, analysis.split, analysis.score
-    repeats = (
-        f"the {split.n_duplicates:,} rows that repeat another row's indices stay on that row's side."
-        if split.together
-        else f"{split.n_duplicates:,} rows repeat another row's indices, so many that each is split on its own."
-    )
+    repeats = repeats_text(split.n_duplicates, split.together, "indices")
     low, high = analysis.model.score_range
     out.section(
         "Rows",
@@ -42,9 +39,7 @@ def _rows(analysis: ScorecardAnalysis, out: Run) -> None:
         f"from {low:g} to {high:g}. {len(split.train):,} rows train the network, {len(split.validation):,} stop its training "
         f"and {len(split.test):,} test it; {repeats}",
     )
-    for note in (*table.notes, *analysis.encoded.notes):
-        out.text(note)
-    out.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
+    record_columns(table, analysis.encoded, out)
     out.metric(
         n_rows=len(score),
         n_train=len(split.train),
@@ -184,5 +179,6 @@ def _tensorboard(analysis: ScorecardAnalysis, out: Run) -> None:
     for name, values in fit.network.named_parameters():
         out.histogram(f"parameters/{name}", fit.first_weights[name].cpu().numpy(), 0)
         out.histogram(f"parameters/{name}", values.detach().cpu().numpy(), fit.best_epoch)
-    if analysis.singular_values is not None:
+    # A saturated network's Jacobian may be zero, which has no logarithm.
+    if analysis.singular_values is not None and analysis.singular_values[0] > 0:
         out.histogram("jacobian/log10_singular_values", np.log10(analysis.singular_values), fit.best_epoch)

@@ -1,0 +1,154 @@
+"""What the estimators whose clusters are the rows nearest to a centre share: prediction, and the attributes a fit leaves."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from marketnn.cluster.assignment import nearest_centre, squared_distances
+from marketnn.cluster.checks import check_rows, check_weight
+from marketnn.cluster.rows import HeldRows
+from marketnn.device import resolve
+from marketnn.errors import InputError
+
+
+class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Base of the estimators that minimise the sum of squared distances to centres.
+
+    A row belongs to the nearest centre, the first one on a tie. All distances are taken about the mean of the fitted rows:
+    float32 far from the origin would lose the clusters in the size of the numbers.
+    """
+
+    device: str | torch.device
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the nearest centre's index (n,) of every row, int32.
+
+        Raises:
+            InputError: X has other columns than were fitted, or values that are not finite.
+        """
+        x_nd, centres_kd = self._placed(self._fitted_rows(X))
+        return to_numpy(nearest_centre(x_nd, centres_kd)).astype(np.int32)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the distances (n, k) of every row to the centres.
+
+        Raises:
+            InputError: as ``predict``.
+        """
+        x_nd, centres_kd = self._placed(self._fitted_rows(X))
+        return to_numpy(torch.cdist(x_nd, centres_kd, compute_mode="donot_use_mm_for_euclid_dist"))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return minus the weighted SSE of X about the nearest centres.
+
+        Raises:
+            InputError: as ``predict``, or weights that do not fit.
+        """
+        del y
+        X = self._fitted_rows(X)
+        x_nd, centres_kd = self._placed(X)
+        weight_n = torch.as_tensor(check_weight(sample_weight, X), device=x_nd.device)
+        return -sum_of_squares(x_nd, weight_n, centres_kd, nearest_centre(x_nd, centres_kd))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _centred(self, X: np.ndarray) -> Tensor:
+        """Move X about the fitted mean and onto the device, in X's dtype."""
+        return torch.as_tensor((X - self._offset).astype(X.dtype, copy=False), device=resolve(self.device))
+
+    def _held(self, X: np.ndarray, weight: np.ndarray) -> HeldRows:
+        """Return rows and weights for the rounds, about the fitted mean."""
+        x_nd = self._centred(X)
+        return HeldRows(x_nd, torch.as_tensor(weight, device=x_nd.device))
+
+    def _uncentred(self, centres_kd: Tensor) -> np.ndarray:
+        """Return centres (k, d) in X's units, float64."""
+        return to_numpy(centres_kd).astype(np.float64) + self._offset
+
+    def _fitted_rows(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return check_rows(X, estimator=self, reset=False)
+
+    def _placed(self, X: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return the rows (n, d) and the centres (k, d), both about the fitted mean and in X's dtype."""
+        x_nd = self._centred(X)
+        return x_nd, self._centred(self.cluster_centers_).to(x_nd.dtype)
+
+    def _keep(self, X: np.ndarray, weight_n: Tensor, centres_kd: Tensor, errors: Sequence[float]) -> None:
+        """Set the attributes of a fit.
+
+        Args:
+            X: the fitted rows.
+            weight_n: their weights.
+            centres_kd: final centres, centred.
+            errors: SSE in the course of the search; the last one is replaced by the SSE of the centres that are shown.
+        """
+        self.cluster_centers_ = self._uncentred(centres_kd).astype(X.dtype)
+        # Rounding to X's dtype moves the centres a little; labels and SSE are those of the centres that are shown.
+        x_nd, centres_kd = self._placed(X)
+        label_n = nearest_centre(x_nd, centres_kd)
+        inertia = sum_of_squares(x_nd, weight_n, centres_kd, label_n)
+        self._keep_labels(to_numpy(label_n).astype(np.int32), inertia, errors)
+
+    def _keep_labels(self, labels: np.ndarray, inertia: float, errors: Sequence[float]) -> None:
+        """Set the attributes that follow from the labels (n,) and the SSE about ``cluster_centers_``."""
+        self.labels_ = labels
+        self.inertia_ = inertia
+        self.total_error_ = math.sqrt(inertia)
+        self.history_ = np.array([*(math.sqrt(sse) for sse in errors[:-1]), self.total_error_])
+        self._n_features_out = n_clusters = len(self.cluster_centers_)
+        # Part by part: NumPy counts in a copy of 8 bytes a row.
+        counts = [np.bincount(part, minlength=n_clusters) for part in np.array_split(labels, len(labels) // 2**20 + 1)]
+        n_used = np.count_nonzero(np.sum(counts, axis=0))
+        if n_used < n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({n_used}) found smaller than n_clusters ({n_clusters}); "
+                f"more rounds or another start may separate them.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+def sum_of_squares(x_nd: Tensor, weight_n: Tensor, centres_kd: Tensor, label_n: Tensor) -> float:
+    """Return the weighted sum of squared distances of rows to their centres, from differences, in float64."""
+    return float(squared_distances(x_nd, centres_kd, label_n) @ weight_n.double())
+
+
+def check_whole(estimator: BaseEstimator, *names: str) -> None:
+    """Refuse parameters that are no whole numbers above 0.
+
+    Raises:
+        InputError: the message names the parameter and its value.
+    """
+    for name in names:
+        value = getattr(estimator, name)
+        if isinstance(value, bool) or not (isinstance(value, (int, np.integer)) and value >= 1):
+            raise InputError(f"{name}={value!r} is not possible; use a whole number above 0.")
+
+
+def check_choice(estimator: BaseEstimator, name: str, possible: Sequence[str]) -> None:
+    """Refuse a parameter that is none of some words.
+
+    Raises:
+        InputError: the message names the parameter, its value and the words.
+    """
+    if getattr(estimator, name) not in possible:
+        raise InputError(f"{name}={getattr(estimator, name)!r} is not possible; use {', '.join(possible)}.")
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """Return a tensor's numbers on the host."""
+    return tensor.cpu().numpy()

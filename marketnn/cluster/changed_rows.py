@@ -1,0 +1,175 @@
+"""Lloyd's rounds of one start that look only at the rows that may change cluster, and add up only those that do.
+
+A row whose second nearest centre was farther than the nearest by a margin g keeps its cluster until its own centre and the
+others have come a way of g towards each other (Hamerly 2010, doi:10.1137/1.9781611972801.12). So each row carries the sum of
+its margin and the way that was behind its centre and the fastest centre when it was looked at; a round opens the rows that are
+below the ways of now. The clusters' sums are kept from round to round, in float64, and only rows that leave one cluster for
+another are subtracted and added. After a few rounds that is a small part of the table.
+
+Which rows those are, a host must ask its device, which is free where the host is the device; elsewhere, and with weights,
+whose sums would not come out even, the rounds of ``assignment`` serve.
+
+Shapes: n rows, d columns, k clusters, b rows looked at together, c of them that change.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from marketnn.cluster.assignment import RelativeDistances, Round
+from marketnn.cluster.rows import HeldRows, Rows, block_rows
+
+_FEWEST_ROUNDS = 5  # the first two look at every row, and at more of it
+_MOVED_ROWS = 2**17  # at a time
+_BLOCK = 2  # times a mask's block: of the larger distances fewer copies are in use
+_SMALLEST = 2**24  # bytes of n k (d + 2) numbers: below, the blocks are too small for the further calls to pay
+
+
+def pays(rows: Rows, k: int, max_rounds: int) -> bool:
+    """Say whether the rounds of one start with k centres are faster by open rows than by masks."""
+    if (
+        max_rounds < _FEWEST_ROUNDS
+        or not isinstance(rows, HeldRows)
+        or rows.x_nd.device.type != "cpu"
+        or not rows.unweighted
+    ):
+        return False
+    return rows.n_rows * k * (rows.n_columns + 2) * rows.x_nd.element_size() >= _SMALLEST
+
+
+class ChangedRows:
+    """The clusters of one start, kept from round to round.
+
+    Args:
+        rows: the data, unweighted.
+        k: centres.
+    """
+
+    def __init__(self, rows: HeldRows, k: int) -> None:
+        x_nd = rows.x_nd
+        self._x_nd, self._total, self._size = x_nd, rows.total, _BLOCK * block_rows(k)
+        self._squared_n = x_nd.square().sum(1)
+        self._sum_kd = torch.zeros(k, x_nd.shape[1], dtype=torch.float64, device=x_nd.device)
+        self._count_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
+        self._label_n = torch.zeros(len(x_nd), dtype=torch.int32, device=x_nd.device)
+        self._closed_n = torch.full_like(self._squared_n, -math.inf)
+        self._way_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
+        self._centres_kd: Tensor | None = None
+
+    def same_as(self, other: ChangedRows) -> bool:
+        """Say whether every row is in the same cluster in both."""
+        return torch.equal(self._label_n, other._label_n)
+
+    def round(self, centres_1kd: Tensor) -> tuple[Round, int]:
+        """Assign and move once; a row enters the first of its nearest centres and stays where it is on a tie.
+
+        Returns:
+            The round and the number of rows that changed cluster.
+        """
+        look = _Look(centres_1kd[0], self._go(centres_1kd[0]))
+        if self._centres_kd is None:
+            starts = range(0, len(self._x_nd), self._size)
+            changed = sum(self._enter(look, slice(start, start + self._size)) for start in starts)
+        else:
+            changed = self._move(
+                look, torch.nonzero(self._closed_n <= look.way_k.index_select(0, self._label_n)).view(-1)
+            )
+        self._centres_kd = centres_1kd[0]
+        hits_1 = self._count_k.sum(0, keepdim=True)
+        outcome = Round.of(centres_1kd, self._sum_kd[None].clone(), self._count_k[None].clone(), hits_1, self._total)
+        return outcome, changed
+
+    def _go(self, centres_kd: Tensor) -> Tensor:
+        """Add the centres' steps to their ways, and the longest step to each: what closes the margins, in X's dtype."""
+        if self._centres_kd is not None:
+            step_k = (centres_kd.double() - self._centres_kd.double()).square().sum(1).sqrt()
+            self._way_k += step_k + step_k.max()
+        return self._way_k.to(centres_kd.dtype) * (1 + torch.finfo(centres_kd.dtype).eps)
+
+    def _enter(self, look: _Look, rows: slice) -> int:
+        x_bd = self._x_nd[rows]
+        label_b = look.nearest(x_bd)
+        self._add(label_b, x_bd, 1)
+        self._label_n[rows] = label_b.int()
+        self._closed_n[rows] = look.closed(label_b, self._squared_n[rows])
+        return len(label_b)
+
+    def _move(self, look: _Look, open_m: Tensor) -> int:
+        before_m = self._label_n.index_select(0, open_m).long()
+        label_m, closed_m = before_m.clone(), self._squared_n.index_select(0, open_m)
+        for row_b, label_b, closed_b in zip(
+            *(part.split(self._size) for part in (open_m, label_m, closed_m)), strict=True
+        ):
+            x_bd = self._x_nd.index_select(0, row_b)
+            look.nearer(x_bd, label_b)
+            closed_b.copy_(look.closed(label_b, closed_b))
+        self._closed_n.index_copy_(0, open_m, closed_m)
+        changed_c = torch.nonzero(label_m != before_m).view(-1)
+        for row_c in changed_c.split(_MOVED_ROWS):
+            x_cd = self._x_nd.index_select(0, open_m.index_select(0, row_c))
+            self._add(before_m.index_select(0, row_c), x_cd, -1)
+            self._add(label_m.index_select(0, row_c), x_cd, 1)
+        self._label_n.index_copy_(0, open_m, label_m.int())
+        return len(changed_c)
+
+    def _add(self, label_b: Tensor, x_bd: Tensor, sign: int) -> None:
+        self._sum_kd.index_add_(0, label_b, x_bd.double(), alpha=sign)
+        self._count_k.add_(torch.bincount(label_b, minlength=len(self._count_k)), alpha=sign)
+
+
+class _Look:
+    """Rows against the centres of one round.
+
+    Args:
+        centres_kd: the centres.
+        way_k: what closes the margins of each cluster's rows, up to now.
+    """
+
+    def __init__(self, centres_kd: Tensor, way_k: Tensor) -> None:
+        self.way_k = way_k
+        self._relative = RelativeDistances(centres_kd)
+        # The products err by about the root of their length in units of rounding; four times that is taken off a margin.
+        self._rounding = 4 * (4 + math.sqrt(centres_kd.shape[1])) * torch.finfo(centres_kd.dtype).eps
+        self._reach = self._rounding * centres_kd.square().sum(1).amax()
+        self._least = torch.finfo(centres_kd.dtype).tiny
+        self._distance_kb = self._best_b = centres_kd
+
+    def nearest(self, x_bd: Tensor) -> Tensor:
+        """Return the first of the nearest centres (b,) of rows."""
+        self._distance_kb = self._relative.to(x_bd)
+        self._best_b = self._distance_kb.amin(0)
+        # A product with a mask is several times faster than a minimum's indices, but adds up those of a tie.
+        mask_kb = (self._distance_kb == self._best_b).to(x_bd.dtype)
+        if int(mask_kb.sum(dtype=torch.float64)) > len(x_bd):
+            return self._distance_kb.min(0).indices
+        return (torch.arange(len(mask_kb), dtype=x_bd.dtype, device=x_bd.device) @ mask_kb).long()
+
+    def nearer(self, x_bd: Tensor, label_b: Tensor) -> None:
+        """Give rows that have a nearer centre than their own the first of the nearest, in place."""
+        self._distance_kb = self._relative.to(x_bd)
+        self._best_b = self._distance_kb.amin(0)
+        own_b = self._distance_kb.view(-1).index_select(0, self._places(label_b))
+        changed_c = torch.nonzero(own_b != self._best_b).view(-1)
+        label_b.index_copy_(0, changed_c, self._distance_kb.index_select(1, changed_c).min(0).indices)
+
+    def closed(self, label_b: Tensor, squared_b: Tensor) -> Tensor:
+        """Return up to which way (b,) the rows looked at last keep their clusters.
+
+        Args:
+            label_b: their nearest centres.
+            squared_b: their squared lengths.
+        """
+        self._distance_kb.view(-1).index_fill_(0, self._places(label_b), math.inf)
+        second_b = self._distance_kb.amin(0)
+        # A difference of squares over the sum is the difference, without loss of digits; the sum is at most this root.
+        sum_b = torch.add(self._best_b + second_b, squared_b, alpha=2).mul_(2).clamp_(min=self._least).sqrt_()
+        margin_b = (second_b - self._best_b).sub_(squared_b, alpha=self._rounding).sub_(self._reach).div_(sum_b)
+        return margin_b.add_(self.way_k.index_select(0, label_b))
+
+    def _places(self, label_b: Tensor) -> Tensor:
+        """Return where the rows' distances to their own centres lie in memory."""
+        b = len(label_b)
+        return label_b * b + torch.arange(b, device=label_b.device)

@@ -25,7 +25,7 @@ from marketnn.cluster.rows import HeldRows, Rows, block_rows
 _FEWEST_ROUNDS = 5  # the first two look at every row, and at more of it
 _MOVED_ROWS = 2**17  # at a time
 _BLOCK = 2  # times a mask's block: of the larger distances fewer copies are in use
-_SMALLEST = 2**24  # bytes of n k (d + 2) numbers: below, the blocks are too small for the further calls to pay
+_SMALLEST = 2**23  # bytes of n k (d + 2) numbers: below, the blocks are too small for the further calls to pay
 
 
 def pays(rows: Rows, k: int, max_rounds: int) -> bool:
@@ -51,12 +51,13 @@ class ChangedRows:
     def __init__(self, rows: HeldRows, k: int) -> None:
         x_nd = rows.x_nd
         self._x_nd, self._total, self._size = x_nd, rows.total, _BLOCK * block_rows(k)
-        self._squared_n = x_nd.square().sum(1)
+        self._squared_n = x_nd.square() @ torch.ones_like(x_nd[0])  # sums of short rows are slow
         self._sum_kd = torch.zeros(k, x_nd.shape[1], dtype=torch.float64, device=x_nd.device)
         self._count_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
         self._label_n = torch.zeros(len(x_nd), dtype=torch.int32, device=x_nd.device)
         self._closed_n = torch.full_like(self._squared_n, -math.inf)
         self._way_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
+        self._order_b = torch.arange(min(self._size, len(x_nd)), device=x_nd.device)
         self._centres_kd: Tensor | None = None
 
     def same_as(self, other: ChangedRows) -> bool:
@@ -69,7 +70,7 @@ class ChangedRows:
         Returns:
             The round and the number of rows that changed cluster.
         """
-        look = _Look(centres_1kd[0], self._go(centres_1kd[0]))
+        look = _Look(centres_1kd[0], self._go(centres_1kd[0]), self._order_b)
         if self._centres_kd is None:
             starts = range(0, len(self._x_nd), self._size)
             changed = sum(self._enter(look, slice(start, start + self._size)) for start in starts)
@@ -100,10 +101,12 @@ class ChangedRows:
     def _move(self, look: _Look, open_m: Tensor) -> int:
         before_m = self._label_n.index_select(0, open_m).long()
         label_m, closed_m = before_m.clone(), self._squared_n.index_select(0, open_m)
+        everything = len(open_m) == len(self._x_nd)
         for row_b, label_b, closed_b in zip(
             *(part.split(self._size) for part in (open_m, label_m, closed_m)), strict=True
         ):
-            x_bd = self._x_nd.index_select(0, row_b)
+            # Where every row is open, they are next to each other as they are.
+            x_bd = self._x_nd[row_b[0] : row_b[-1] + 1] if everything else self._x_nd.index_select(0, row_b)
             look.nearer(x_bd, label_b)
             closed_b.copy_(look.closed(label_b, closed_b))
         self._closed_n.index_copy_(0, open_m, closed_m)
@@ -126,10 +129,11 @@ class _Look:
     Args:
         centres_kd: the centres.
         way_k: what closes the margins of each cluster's rows, up to now.
+        order_b: 0, 1, 2 and so on, as many as rows at most.
     """
 
-    def __init__(self, centres_kd: Tensor, way_k: Tensor) -> None:
-        self.way_k = way_k
+    def __init__(self, centres_kd: Tensor, way_k: Tensor, order_b: Tensor) -> None:
+        self.way_k, self._order_b = way_k, order_b
         self._relative = RelativeDistances(centres_kd)
         # The products err by about the root of their length in units of rounding; four times that is taken off a margin.
         self._rounding = 4 * (4 + math.sqrt(centres_kd.shape[1])) * torch.finfo(centres_kd.dtype).eps
@@ -143,7 +147,7 @@ class _Look:
         self._best_b = self._distance_kb.amin(0)
         # A product with a mask is several times faster than a minimum's indices, but adds up those of a tie.
         mask_kb = (self._distance_kb == self._best_b).to(x_bd.dtype)
-        if int(mask_kb.sum(dtype=torch.float64)) > len(x_bd):
+        if int(mask_kb.sum()) > len(x_bd):
             return self._distance_kb.min(0).indices
         return (torch.arange(len(mask_kb), dtype=x_bd.dtype, device=x_bd.device) @ mask_kb).long()
 
@@ -172,4 +176,4 @@ class _Look:
     def _places(self, label_b: Tensor) -> Tensor:
         """Return where the rows' distances to their own centres lie in memory."""
         b = len(label_b)
-        return label_b * b + torch.arange(b, device=label_b.device)
+        return torch.add(self._order_b[:b], label_b, alpha=b)

@@ -52,7 +52,7 @@ class KMeans(CentreClustering):
     """Lloyd's K-means with all starts computed side by side.
 
     Labels are the nearest centre's, the first one on a tie. An empty cluster takes the row farthest from its centre. On tables
-    large against ``max(2,048, 64 k)`` rows, 20 starts or more run on a sample of that size and the five best go on on all rows.
+    large against ``max(4,096, 64 k)`` rows, 20 starts or more run on a sample of that size and the five best go on on all rows.
 
     Args:
         n_clusters: k.

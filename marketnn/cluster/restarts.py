@@ -16,7 +16,7 @@ from marketnn.cluster.rows import HeldRows
 
 Seeding = Callable[[Tensor, Tensor, int, int, torch.Generator], Tensor]
 
-_SAMPLE = 2_048  # rows at least
+_SAMPLE = 4_096  # rows at least
 _SAMPLE_PER_CENTRE = 64
 _POLISHED = 5
 _WORTHWHILE = 4  # a table this many times the sample, and this many times the polished starts
@@ -41,7 +41,7 @@ class Starts:
 def best_of(rows: HeldRows, k: int, starts: Starts, generator: torch.Generator) -> LloydResult:
     """Run the starts; ``best`` of the result is the one to keep.
 
-    On a table that is large against ``max(2,048, 64 k)`` rows, with at least 20 starts, every start runs on a sample of that
+    On a table that is large against ``max(4,096, 64 k)`` rows, with at least 20 starts, every start runs on a sample of that
     size and the five best different ends go on on all rows: nearly always the same best sum of squares at a fraction of the
     work. Otherwise every start runs on all rows.
     """

@@ -41,30 +41,32 @@ def greedy_kmeans_plus_plus(
 
 
 def _seed_group(x_nd: Tensor, weight_n: Tensor, first_r: Tensor, later_rkt: Tensor) -> Tensor:
-    squared_n = x_nd.square().sum(1)
-    weight64_n = weight_n.double()
-    first = _draw(weight64_n.expand(len(first_r), -1), first_r[:, None])
-    centres = [x_nd[first[:, 0]]]
-    nearest_rn = _squared(x_nd, squared_n, centres[0][:, None])[:, 0]
+    x_dn = x_nd.T.contiguous()  # products of a few candidates read it twice as fast
+    squared_n = x_dn.square().sum(0)
+    r, _, t = later_rkt.shape
+    chosen_r = _draw(weight_n.expand(r, -1), first_r[:, None])[:, 0]
+    chosen = [chosen_r]
+    nearest_rn = _squared(x_dn, squared_n, x_nd[chosen_r])
+    start_r = t * torch.arange(r, device=x_nd.device)
     for u_rt in later_rkt.unbind(1):
-        candidate_rtd = x_nd[_draw(nearest_rn * weight64_n, u_rt)]
-        distance_rtn = torch.minimum(_squared(x_nd, squared_n, candidate_rtd), nearest_rn[:, None])
-        best_r1 = (distance_rtn * weight_n).sum(2, dtype=torch.float64).argmin(1, keepdim=True)
-        nearest_rn = distance_rtn.gather(1, best_r1[..., None].expand(-1, -1, len(x_nd)))[:, 0]
-        centres.append(candidate_rtd.gather(1, best_r1[..., None].expand(-1, -1, x_nd.shape[1]))[:, 0])
-    return torch.stack(centres, dim=1)
+        candidate_rt = _draw(nearest_rn * weight_n, u_rt)
+        distance_rtn = _squared(x_dn, squared_n, x_nd[candidate_rt.flatten()]).view(r, t, -1)
+        torch.minimum(distance_rtn, nearest_rn[:, None], out=distance_rtn)
+        # The sums are only compared with each other, for which X's dtype is exact enough.
+        best_r = start_r + (distance_rtn @ weight_n).argmin(1)
+        nearest_rn = distance_rtn.view(r * t, -1).index_select(0, best_r)
+        chosen.append(candidate_rt.flatten().index_select(0, best_r))
+    return x_nd[torch.stack(chosen, dim=1)]
 
 
 def _draw(mass_rn: Tensor, u_rt: Tensor) -> Tensor:
     """Return rows (r, t) drawn in proportion to ``mass``, from uniform numbers."""
-    cumulative_rn = mass_rn.double().cumsum(1)
+    cumulative_rn = mass_rn.cumsum(1, dtype=torch.float64)
     place = torch.searchsorted(cumulative_rn, u_rt * cumulative_rn[:, -1:], right=True)
     return place.clamp(max=mass_rn.shape[1] - 1)
 
 
-def _squared(x_nd: Tensor, squared_n: Tensor, centre_rtd: Tensor) -> Tensor:
-    """Return squared distances (r, t, n) of all rows to the centres."""
-    r, t, d = centre_rtd.shape
-    flat = centre_rtd.reshape(r * t, d)
-    distance = torch.addmm(flat.square().sum(1, keepdim=True), flat, x_nd.T, alpha=-2) + squared_n
-    return distance.clamp(min=0).view(r, t, -1)
+def _squared(x_dn: Tensor, squared_n: Tensor, centre_cd: Tensor) -> Tensor:
+    """Return squared distances (c, n) of all rows to centres."""
+    distance = torch.addmm(squared_n, centre_cd, x_dn, alpha=-2)
+    return distance.add_(centre_cd.square().sum(1, keepdim=True)).clamp_(min=0)

@@ -55,10 +55,11 @@ def lloyd(
     *,
     over_sklearn: float | None = None,
     over_faiss: float | None = None,
+    rounds: tuple[int, int] = (5, 15),
     repeats: int = 5,
 ) -> Case:
     """Compare the time of the same rounds from the same centres; the limits are for float32."""
-    n, rounds = _rows(options, rows), (1, 3) if options.quick else (5, 15)
+    n, rounds = _rows(options, rows), (1, 3) if options.quick else rounds
     make = _start(options, name, n, columns, clusters)
 
     def contender(name: str, settings: str, fit: cluster_lloyd.Rounds, **given: Any) -> Contender:
@@ -103,7 +104,7 @@ def lloyd_of_any_shape(options: Options, number: int) -> Case:
     rows, columns, clusters = (
         int(generator.integers(low, high)) for low, high in ((20_000, 200_000), (8, 33), (3, 33))
     )
-    return lloyd(options, f"lloyd_random_{number}", rows, columns, clusters)
+    return lloyd(options, f"lloyd_random_{number}", rows, columns, clusters, rounds=(3, 10))  # some rest soon after
 
 
 def restarts_of_few_rows(options: Options) -> Case:
@@ -187,7 +188,7 @@ def silhouette(options: Options) -> Case:
 
 def medoids(options: Options, rows: int, clusters: int, at_least: float) -> Case:
     """K-medoids on a matrix of distances that is there already."""
-    n, fits = _rows(options, rows, least=100), 1 if options.quick else 5
+    n, fits = _rows(options, rows, least=100), 1 if options.quick else 20
     points = _blobs(options, f"medoids {rows}", n, 8, clusters, spread=0.3)
 
     @cache

@@ -127,6 +127,6 @@ def test_it_pays_for_large_unweighted_tables_on_the_host(device: torch.device) -
     assert pays(HeldRows(X, torch.ones_like(X[:, 0])), 8, 300) == here
     assert not pays(HeldRows(X, torch.full_like(X[:, 0], 2)), 8, 300)
     assert not pays(HeldRows(X[:1_000]), 8, 300)
-    assert not pays(HeldRows(X), 3, 300)
+    assert not pays(HeldRows(X), 1, 300)
     assert not pays(object(), 8, 300)
     assert not pays(HeldRows(X), 8, 3)

@@ -54,7 +54,7 @@ def test_a_sample_finds_the_best_error_of_all_starts_on_all_rows(monkeypatch: py
 
 
 def test_few_starts_and_small_tables_take_no_sample() -> None:
-    X = blobs(8_192, 4, 3)
+    X = blobs(16_384, 4, 3)
     for rows, n_starts, expected in ((HeldRows(X), 19, 19), (HeldRows(X[:-1]), 20, 20)):
         result = best_of(rows, 4, Starts(random_rows, n_starts, 2, 0.0), torch_generator(0))
         assert len(result.n_rounds) == expected
@@ -64,11 +64,11 @@ def test_few_starts_and_small_tables_take_no_sample() -> None:
 
 def test_equal_ends_are_polished_once() -> None:
     """Clusters far apart: nearly every start ends at the same optimum, and only different ends go on."""
-    X = blobs(9_000, 3, 5, spread=0.01)
+    X = blobs(18_000, 3, 5, spread=0.01)
     result = best_of(HeldRows(X), 3, Starts(greedy_kmeans_plus_plus, 20, 300, 0.0), torch_generator(0))
     errors = [errors[-1] for errors in result.history]
     assert len(errors) == len(set(np.round(errors, 6)))
-    assert best_error(result) == pytest.approx(9_000 * 3 * 0.01**2, rel=0.05)
+    assert best_error(result) == pytest.approx(18_000 * 3 * 0.01**2, rel=0.05)
 
 
 def test_the_sample_is_drawn_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,8 +95,7 @@ class ChangedRows:
         label_b = look.nearest(x_bd)
         self._add(label_b, x_bd, 1)
         self._label_n[rows] = label_b.int()
-        self._closed_n[rows] = look.closed(label_b, self._squared_n[rows])
-        return len(label_b)
+        return len(label_b)  # open still: the first steps are long and would open nearly every row
 
     def _move(self, look: _Look, open_m: Tensor) -> int:
         before_m = self._label_n.index_select(0, open_m).long()

@@ -79,7 +79,7 @@ class HeldRows:
     def total(self) -> Tensor:
         """Weighted sum of squared lengths of the rows, (), float64."""
         pairs = zip(self.x_nd.split(_BLOCK_ROWS[1]), self.weight_n.split(_BLOCK_ROWS[1]), strict=True)
-        return torch.stack([weight.double() @ x.double().square().sum(1) for x, weight in pairs]).sum()
+        return torch.stack([_weighted_square(x.double(), weight.double()) for x, weight in pairs]).sum()
 
     def blocks(self, n_centres: int) -> Sequence[Block]:
         """Go through the rows once, in blocks for rounds with ``n_centres`` centres, all starts counted."""
@@ -88,6 +88,11 @@ class HeldRows:
             pairs = zip(self.x_nd.split(size), self.weight_n.split(size), strict=True)
             self._laid_out[size] = [Block(x, weight) for x, weight in pairs]
         return self._laid_out[size]
+
+
+def _weighted_square(x_bd: Tensor, weight_b: Tensor) -> Tensor:
+    """Return the weighted sum of squared lengths: one long product is several times faster than sums of short rows."""
+    return (x_bd * weight_b[:, None]).flatten() @ x_bd.flatten()
 
 
 def block_rows(n_centres: int) -> int:

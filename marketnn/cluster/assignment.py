@@ -1,9 +1,9 @@
 """One round of Lloyd's for many starts at once: every row to its nearest centre, every centre to its rows' mean.
 
 A round has no argmin. One product gives ``||c||^2 - 2 c x`` for all centres of all starts; the columns' minima, compared with
-the product in place, give a mask of zeros and ones; the mask times ``[w x, w, 1]`` gives each centre's weighted sum, weight and
-number of rows in one more product. The sum of squares follows from these moments, since the
-rows' sum of squared lengths is known: nothing else of n numbers is written.
+the product in place, give a mask of zeros and ones; the mask times the weighted rows gives each centre's sum in one more
+product. The sum of squares follows from the sums, since the rows' sum of squared lengths is known: nothing else of n numbers is
+written.
 
 Shapes: n rows, d columns, k clusters, r starts, b rows of a block.
 """
@@ -70,15 +70,18 @@ def lloyd_round(rows: Rows, centres_rkd: Tensor, *, break_ties: bool = False) ->
     """
     r, k, d = centres_rkd.shape
     relative = RelativeDistances(centres_rkd.view(r * k, d))
-    moments = torch.zeros(r * k, d + 2, dtype=torch.float64, device=centres_rkd.device)
+    sum_rkd = torch.zeros(r, k, d, dtype=torch.float64, device=centres_rkd.device)
+    mass_rk, count_rk = sum_rkd.new_zeros(r, k), sum_rkd.new_zeros(r, k)
     for block in rows.blocks(r * k):
-        distance_rkb = relative.to(block.x_bd).view(r, k, -1)
+        distance_rkb = relative.to(block.x_db).view(r, k, -1)
         mask_rkb = torch.eq(distance_rkb, distance_rkb.amin(1, keepdim=True), out=distance_rkb)
         if break_ties:
             mask_rkb = mask_rkb * (mask_rkb.cumsum(1) == 1)
-        moments += (mask_rkb.view(r * k, -1) @ block.weighted)[:, : d + 2]
-    moments = moments.view(r, k, d + 2)
-    return Round.of(centres_rkd, moments[..., :d], moments[..., d], moments[..., d + 1].sum(1), rows.total)
+        sum_rkd += (mask_rkb.view(r * k, -1) @ block.weighted_db.T).view(r, k, d)
+        hits_rk = mask_rkb.sum(2)
+        count_rk += hits_rk
+        mass_rk += hits_rk if block.weight_b is None else mask_rkb @ block.weight_b
+    return Round.of(centres_rkd, sum_rkd, mass_rk, count_rk.sum(1), rows.total)
 
 
 class RelativeDistances:
@@ -93,12 +96,12 @@ class RelativeDistances:
         self._squared_k1 = centres_kd.square().sum(1, keepdim=True)
         self._memory = centres_kd.new_empty(0)
 
-    def to(self, x_bd: Tensor) -> Tensor:
+    def to(self, x_db: Tensor) -> Tensor:
         """Return ``||c||^2 - 2 c x`` (k, b)."""
-        k, b = len(self._lines_kd), len(x_bd)
+        k, b = len(self._lines_kd), x_db.shape[1]
         if self._memory.numel() < k * b:
-            self._memory = x_bd.new_empty(k * b)
-        return torch.addmm(self._squared_k1, self._lines_kd, x_bd.T, out=self._memory[: k * b].view(k, b))
+            self._memory = x_db.new_empty(k * b)
+        return torch.addmm(self._squared_k1, self._lines_kd, x_db, out=self._memory[: k * b].view(k, b))
 
 
 def nearest_centre(x_nd: Tensor, centres_kd: Tensor) -> Tensor:
@@ -109,7 +112,7 @@ def nearest_centre(x_nd: Tensor, centres_kd: Tensor) -> Tensor:
     rank_k1 = torch.arange(k - 1, -1, -1, dtype=x_nd.dtype, device=x_nd.device)[:, None]
     label = []
     for x_bd in x_nd.split(_BLOCK_ROWS):
-        distance_kb = relative.to(x_bd)
+        distance_kb = relative.to(x_bd.T)
         mask_kb = torch.eq(distance_kb, distance_kb.amin(0), out=distance_kb)
         label.append(k - 1 - mask_kb.mul_(rank_k1).amax(0).long())
     return torch.cat(label)

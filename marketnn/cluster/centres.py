@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from marketnn.cluster.assignment import nearest_centre, squared_distances
+from marketnn.cluster.assignment import nearest_centre
 from marketnn.cluster.checks import check_rows, check_weight
-from marketnn.cluster.rows import HeldRows
+from marketnn.cluster.rows import SUMMED_ROWS, HeldRows, squared_length
 from marketnn.device import resolve
 from marketnn.errors import InputError
 
@@ -56,9 +56,8 @@ class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         """
         del y
         X = self._fitted_rows(X)
-        x_nd, centres_kd = self._placed(X)
-        weight_n = torch.as_tensor(check_weight(sample_weight, X), device=x_nd.device)
-        return -sum_of_squares(x_nd, weight_n, centres_kd, nearest_centre(x_nd, centres_kd))
+        rows, centres_kd = self._held(X, check_weight(sample_weight, X)), self._shown_centres()
+        return -sum_of_squares(rows, centres_kd, nearest_centre(rows.x_nd, centres_kd))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -84,23 +83,25 @@ class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
 
     def _placed(self, X: np.ndarray) -> tuple[Tensor, Tensor]:
         """Return the rows (n, d) and the centres (k, d), both about the fitted mean and in X's dtype."""
-        x_nd = self._centred(X)
-        return x_nd, self._centred(self.cluster_centers_).to(x_nd.dtype)
+        return self._centred(X), self._shown_centres()
 
-    def _keep(self, X: np.ndarray, weight_n: Tensor, centres_kd: Tensor, errors: Sequence[float]) -> None:
+    def _shown_centres(self) -> Tensor:
+        """Return ``cluster_centers_`` (k, d) about the fitted mean."""
+        return self._centred(self.cluster_centers_)
+
+    def _keep(self, rows: HeldRows, centres_kd: Tensor, errors: Sequence[float]) -> None:
         """Set the attributes of a fit.
 
         Args:
-            X: the fitted rows.
-            weight_n: their weights.
+            rows: the fitted ones.
             centres_kd: final centres, centred.
             errors: SSE in the course of the search; the last one is replaced by the SSE of the centres that are shown.
         """
-        self.cluster_centers_ = self._uncentred(centres_kd).astype(X.dtype)
+        self.cluster_centers_ = self._uncentred(centres_kd).astype(to_numpy(rows.x_nd[0]).dtype)
         # Rounding to X's dtype moves the centres a little; labels and SSE are those of the centres that are shown.
-        x_nd, centres_kd = self._placed(X)
-        label_n = nearest_centre(x_nd, centres_kd)
-        inertia = sum_of_squares(x_nd, weight_n, centres_kd, label_n)
+        centres_kd = self._shown_centres()
+        label_n = nearest_centre(rows.x_nd, centres_kd)
+        inertia = sum_of_squares(rows, centres_kd, label_n)
         self._keep_labels(to_numpy(label_n).astype(np.int32), inertia, errors)
 
     def _keep_labels(self, labels: np.ndarray, inertia: float, errors: Sequence[float]) -> None:
@@ -122,9 +123,25 @@ class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
             )
 
 
-def sum_of_squares(x_nd: Tensor, weight_n: Tensor, centres_kd: Tensor, label_n: Tensor) -> float:
-    """Return the weighted sum of squared distances of rows to their centres, from differences, in float64."""
-    return float(squared_distances(x_nd, centres_kd, label_n) @ weight_n.double())
+def sum_of_squares(rows: HeldRows, centres_kd: Tensor, label_n: Tensor) -> float:
+    """Return the weighted sum of squared distances of rows to their centres, from differences.
+
+    The sum is in X's dtype within a few thousand rows and in float64 beyond.
+    """
+    parts = []
+    for x_bd, weight_b, label_b in zip(
+        *(of.split(SUMMED_ROWS) for of in (rows.x_nd, rows.weight_n, label_n)), strict=True
+    ):
+        away_bd = centres_kd.index_select(0, label_b).sub_(x_bd)
+        parts.append(squared_length(away_bd, None if rows.unweighted else weight_b))
+    return float(torch.stack(parts).sum(dtype=torch.float64))
+
+
+def mean_row(X: np.ndarray) -> np.ndarray:
+    """Return the rows' mean (d,), float64, summed in X's dtype within a few thousand rows."""
+    ones = np.ones(SUMMED_ROWS, X.dtype)
+    parts = [ones[: len(part)] @ part for part in (X[at : at + SUMMED_ROWS] for at in range(0, len(X), SUMMED_ROWS))]
+    return np.asarray(np.sum(parts, axis=0, dtype=np.float64)) / len(X)
 
 
 def check_whole(estimator: BaseEstimator, *names: str) -> None:

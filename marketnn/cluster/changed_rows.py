@@ -19,25 +19,34 @@ import math
 import torch
 from torch import Tensor
 
-from marketnn.cluster.assignment import RelativeDistances, Round
+from marketnn.cluster.assignment import RelativeDistances, Round, nearest_centre
 from marketnn.cluster.rows import HeldRows, Rows, block_rows
 
-_FEWEST_ROUNDS = 5  # the first two look at every row, and at more of it
 _MOVED_ROWS = 2**17  # at a time
 _BLOCK = 2  # times a mask's block: of the larger distances fewer copies are in use
-_SMALLEST = 2**23  # bytes of n k (d + 2) numbers: below, the blocks are too small for the further calls to pay
+_SMALLEST = 2**25  # bytes of n k (d + 2) numbers: below, a round over all rows is over before the further calls are
+_PROBE = 4_096  # rows, about
+_FEW = 0.2  # of the rows: an open row costs some five times what a mask's does
 
 
-def pays(rows: Rows, k: int, max_rounds: int) -> bool:
-    """Say whether the rounds of one start with k centres are faster by open rows than by masks."""
-    if (
-        max_rounds < _FEWEST_ROUNDS
-        or not isinstance(rows, HeldRows)
-        or rows.x_nd.device.type != "cpu"
-        or not rows.unweighted
-    ):
+def may_pay(rows: Rows, k: int) -> bool:
+    """Say whether there can be rounds of one start with k centres that are faster by open rows than by masks."""
+    if not isinstance(rows, HeldRows) or rows.x_nd.device.type != "cpu" or not rows.unweighted:
         return False
     return rows.n_rows * k * (rows.n_columns + 2) * rows.x_nd.element_size() >= _SMALLEST
+
+
+def pays(rows: HeldRows, before_kd: Tensor, centres_kd: Tensor) -> bool:
+    """Say whether few rows would be open in the rounds after one that moved the centres so far.
+
+    A row is open once in as many rounds as its margin is longer than what a round takes off it. Some rows speak for all.
+    """
+    x_md = rows.x_nd[:: max(rows.n_rows // _PROBE, 1)]
+    nearest_2m, centre_2m = torch.cdist(centres_kd, x_md).topk(min(2, len(centres_kd)), dim=0, largest=False)
+    step_k = (centres_kd - before_kd).square().sum(1).sqrt()
+    way_m = step_k.index_select(0, centre_2m[0]) + step_k.max()
+    margin_m = (nearest_2m[-1] - nearest_2m[0]).clamp_(min=torch.finfo(x_md.dtype).tiny)
+    return float((way_m / margin_m).clamp_(max=1).mean()) < _FEW
 
 
 class ChangedRows:
@@ -45,57 +54,55 @@ class ChangedRows:
 
     Args:
         rows: the data, unweighted.
-        k: centres.
+        centres_kd: of the last round; a row enters the first of its nearest centres.
     """
 
-    def __init__(self, rows: HeldRows, k: int) -> None:
-        x_nd = rows.x_nd
+    def __init__(self, rows: HeldRows, centres_kd: Tensor) -> None:
+        x_nd, k = rows.x_nd, len(centres_kd)
         self._x_nd, self._total, self._size = x_nd, rows.total, _BLOCK * block_rows(k)
         self._squared_n = x_nd.square() @ torch.ones_like(x_nd[0])  # sums of short rows are slow
-        self._sum_kd = torch.zeros(k, x_nd.shape[1], dtype=torch.float64, device=x_nd.device)
+        self._sum_kd = torch.zeros(centres_kd.shape, dtype=torch.float64, device=x_nd.device)
         self._count_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
         self._label_n = torch.zeros(len(x_nd), dtype=torch.int32, device=x_nd.device)
-        self._closed_n = torch.full_like(self._squared_n, -math.inf)
+        self._closed_n = torch.empty_like(self._squared_n)
         self._way_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
         self._order_b = torch.arange(min(self._size, len(x_nd)), device=x_nd.device)
-        self._centres_kd: Tensor | None = None
+        self._centres_kd = centres_kd
+        look = _Look(centres_kd, self._way_k.to(x_nd.dtype), self._order_b)
+        for start in range(0, len(x_nd), self._size):
+            self._enter(look, slice(start, start + self._size))
 
-    def same_as(self, other: ChangedRows) -> bool:
-        """Say whether every row is in the same cluster in both."""
-        return torch.equal(self._label_n, other._label_n)
+    def in_first(self, centres_kd: Tensor) -> bool:
+        """Say whether every row is in the cluster of the first of its nearest centres."""
+        return torch.equal(self._label_n, nearest_centre(self._x_nd, centres_kd).int())
 
     def round(self, centres_1kd: Tensor) -> tuple[Round, int]:
-        """Assign and move once; a row enters the first of its nearest centres and stays where it is on a tie.
+        """Assign and move once; a row that is equally near to another centre stays where it is.
 
         Returns:
             The round and the number of rows that changed cluster.
         """
         look = _Look(centres_1kd[0], self._go(centres_1kd[0]), self._order_b)
-        if self._centres_kd is None:
-            starts = range(0, len(self._x_nd), self._size)
-            changed = sum(self._enter(look, slice(start, start + self._size)) for start in starts)
-        else:
-            changed = self._move(
-                look, torch.nonzero(self._closed_n <= look.way_k.index_select(0, self._label_n)).view(-1)
-            )
-        self._centres_kd = centres_1kd[0]
+        n_changed = self._move(
+            look, torch.nonzero(self._closed_n <= look.way_k.index_select(0, self._label_n)).view(-1)
+        )
         hits_1 = self._count_k.sum(0, keepdim=True)
         outcome = Round.of(centres_1kd, self._sum_kd[None].clone(), self._count_k[None].clone(), hits_1, self._total)
-        return outcome, changed
+        return outcome, n_changed
 
     def _go(self, centres_kd: Tensor) -> Tensor:
         """Add the centres' steps to their ways, and the longest step to each: what closes the margins, in X's dtype."""
-        if self._centres_kd is not None:
-            step_k = (centres_kd.double() - self._centres_kd.double()).square().sum(1).sqrt()
-            self._way_k += step_k + step_k.max()
+        step_k = (centres_kd.double() - self._centres_kd.double()).square().sum(1).sqrt()
+        self._way_k += step_k + step_k.max()
+        self._centres_kd = centres_kd
         return self._way_k.to(centres_kd.dtype) * (1 + torch.finfo(centres_kd.dtype).eps)
 
-    def _enter(self, look: _Look, rows: slice) -> int:
+    def _enter(self, look: _Look, rows: slice) -> None:
         x_bd = self._x_nd[rows]
         label_b = look.nearest(x_bd)
         self._add(label_b, x_bd, 1)
         self._label_n[rows] = label_b.int()
-        return len(label_b)  # open still: the first steps are long and would open nearly every row
+        self._closed_n[rows] = look.closed(label_b, self._squared_n[rows])
 
     def _move(self, look: _Look, open_m: Tensor) -> int:
         before_m = self._label_n.index_select(0, open_m).long()
@@ -142,7 +149,7 @@ class _Look:
 
     def nearest(self, x_bd: Tensor) -> Tensor:
         """Return the first of the nearest centres (b,) of rows."""
-        self._distance_kb = self._relative.to(x_bd)
+        self._distance_kb = self._relative.to(x_bd.T)
         self._best_b = self._distance_kb.amin(0)
         # A product with a mask is several times faster than a minimum's indices, but adds up those of a tie.
         mask_kb = (self._distance_kb == self._best_b).to(x_bd.dtype)
@@ -152,7 +159,7 @@ class _Look:
 
     def nearer(self, x_bd: Tensor, label_b: Tensor) -> None:
         """Give rows that have a nearer centre than their own the first of the nearest, in place."""
-        self._distance_kb = self._relative.to(x_bd)
+        self._distance_kb = self._relative.to(x_bd.T)
         self._best_b = self._distance_kb.amin(0)
         own_b = self._distance_kb.view(-1).index_select(0, self._places(label_b))
         changed_c = torch.nonzero(own_b != self._best_b).view(-1)

@@ -29,9 +29,8 @@ def check_rows(X: Any, *, estimator: Any = None, reset: bool = True) -> np.ndarr
         X = _as_input_error(check_array, X, **options)
     else:
         X = _as_input_error(validate_data, estimator, X, reset=reset, **options)
-    finite = np.isfinite(X)
-    if not finite.all():
-        bad = ~finite.all(axis=1)
+    if not np.isfinite(X).all():
+        bad = ~np.isfinite(X).all(axis=1)
         raise InputError(f"X has NaN or infinite values in {rows_text(bad)}; drop those rows or fill the values in.")
     return X
 

@@ -121,7 +121,7 @@ class CK(CentreClustering):
         self._scaler = MinMaxScaler().fit(X.astype(np.float64)) if self.scale else None
         self._offset = self._scaled(X).mean(axis=0)
         rows = self._held(X, weight)
-        x_nd, weight_n = rows.x_nd, rows.weight_n
+        x_nd = rows.x_nd
         seed = seed_from(self.random_state)
         plan = PRESETS[self.preset]
         medoids_k = sampled_medoids(
@@ -134,7 +134,7 @@ class CK(CentreClustering):
         ).medoids_k
         self.medoid_indices_ = to_numpy(medoids_k)
         centres_kd = x_nd[medoids_k]
-        errors = [sum_of_squares(x_nd, weight_n, centres_kd, nearest_centre(x_nd, centres_kd))]
+        errors = [sum_of_squares(rows, centres_kd, nearest_centre(x_nd, centres_kd))]
         self.n_iter_ = 0
         if self.refine != "none":
             result = lloyd(rows, centres_kd[None], max_rounds=self.max_iter, tolerance=0.0)
@@ -144,7 +144,7 @@ class CK(CentreClustering):
                 result = random_swap(rows, result, swaps, max_rounds=self.max_iter)
             centres_kd = result.centres_rkd[0]
             errors += result.history[0]
-        self._keep(X, weight_n, centres_kd, errors)
+        self._keep(rows, centres_kd, errors)
         if self.refine == "none":
             self.cluster_centers_ = X[self.medoid_indices_]
         return self

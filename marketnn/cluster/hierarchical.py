@@ -142,7 +142,7 @@ class HierarchicalKMeans(CentreClustering):
         start_kd = torch.as_tensor(merged.centres_kd.astype(X.dtype), device=x_nd.device)
         final = self._lloyd(rows, start_kd, self.max_iter)
         self.n_iter_ = final.n_rounds[0]
-        self._keep(X, weight_n, final.centres_rkd[0], final.history[0])
+        self._keep(rows, final.centres_rkd[0], final.history[0])
         return self
 
     def _sampled_centres(self, x: np.ndarray, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 
-from marketnn.cluster.centres import CentreClustering, check_choice, check_whole
+from marketnn.cluster.centres import CentreClustering, check_choice, check_whole, mean_row
 from marketnn.cluster.checks import check_distinct, check_rows, check_weight
 from marketnn.cluster.lloyd import LloydResult, lloyd
 from marketnn.cluster.random_swap import random_swap
@@ -112,12 +112,12 @@ class KMeans(CentreClustering):
         weight = check_weight(sample_weight, X)
         check_distinct(X if sample_weight is None else X[weight > 0], self.n_clusters)
         # Rounded to X's dtype, so that X about it is one subtraction without conversions.
-        self._offset = torch.tensor(X).mean(0, dtype=torch.float64).numpy().astype(X.dtype)
+        self._offset = mean_row(X).astype(X.dtype)
         rows = self._held(X, weight)
         variance = float(rows.x_nd.square().mean(dtype=torch.float64)) if self.tol > 0 else 0.0
         result = self._search(rows, self.tol * variance)
         self.n_iter_ = result.n_rounds[result.best]
-        self._keep(X, rows.weight_n, result.centres_rkd[result.best], result.history[result.best])
+        self._keep(rows, result.centres_rkd[result.best], result.history[result.best])
         return self
 
     def fit_parquet(self, path: str | Path | Sequence[str | Path], columns: Sequence[str] | None = None) -> Self:

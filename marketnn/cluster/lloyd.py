@@ -1,7 +1,7 @@
 """Lloyd's rounds until nothing moves, for one start or many (paper B, II.A).
 
-Many starts run side by side as one batch, out of which a start drops when its centres rest. Where that is faster, each start
-runs alone by the rows that change cluster.
+Many starts run side by side as one batch, out of which a start drops when its centres rest. On large tables each start runs
+alone, and as soon as few rows can change cluster it goes on by those.
 
 Shapes: n rows, d columns, k clusters, r starts.
 """
@@ -15,8 +15,11 @@ from torch import Tensor
 
 from marketnn.cluster import changed_rows
 from marketnn.cluster.assignment import Round, lloyd_round
+from marketnn.cluster.changed_rows import ChangedRows
 from marketnn.cluster.relocation import relocate_empty
 from marketnn.cluster.rows import HeldRows, Rows
+
+_PROBED = 2  # rounds, after each of which the next may go by open rows
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def lloyd(rows: Rows, start_rkd: Tensor, *, max_rounds: int, tolerance: float) -
         max_rounds: rounds at most, 1 or more.
         tolerance: bound on the summed squared moves of a start's centres.
     """
-    if isinstance(rows, HeldRows) and changed_rows.pays(rows, start_rkd.shape[1], max_rounds):
+    if isinstance(rows, HeldRows) and changed_rows.may_pay(rows, start_rkd.shape[1]):
         course = _Course(start_rkd)
         for start in range(len(start_rkd)):
             _alone(rows, course, start, max_rounds, tolerance)
@@ -100,18 +103,24 @@ def _side_by_side(rows: Rows, start_rkd: Tensor, max_rounds: int, tolerance: flo
 
 def _alone(rows: HeldRows, course: _Course, start: int, max_rounds: int, tolerance: float) -> None:
     centres_1kd = course.centres[start][None]
-    clusters = changed_rows.ChangedRows(rows, centres_1kd.shape[1])
-    while len(course.history[start]) < max_rounds and not course.converged[start]:
-        outcome, n_changed = clusters.round(centres_1kd)
-        at_rest = n_changed == 0
-        if at_rest:
-            # Sums anew, and ties to the first centre: at rest only if that leaves every row where it was.
-            anew = changed_rows.ChangedRows(rows, centres_1kd.shape[1])
-            outcome, _ = anew.round(centres_1kd)
-            at_rest, clusters = anew.same_as(clusters), anew
-        outcome, (sse,), (shift,) = _settled(rows, centres_1kd, outcome)
-        course.add(start, outcome.centres_rkd[0], sse, shift, at_rest or shift <= tolerance)
+    clusters: ChangedRows | None = None
+    for n_rounds in range(1, max_rounds + 1):
+        before_1kd, at_rest = centres_1kd, None
+        if clusters is None:
+            outcome = lloyd_round(rows, before_1kd)
+        else:
+            outcome, n_changed = clusters.round(before_1kd)
+            if n_changed == 0:
+                # A row that is equally near to an earlier centre stayed; a round over all rows will move it.
+                at_rest = clusters.in_first(before_1kd[0])
+                clusters = None
+        outcome, (sse,), (shift,) = _settled(rows, before_1kd, outcome)
         centres_1kd = outcome.centres_rkd
+        course.add(start, centres_1kd[0], sse, shift, shift <= tolerance if at_rest is None else at_rest)
+        if course.converged[start]:
+            break
+        if clusters is None and n_rounds % _PROBED == 0 and changed_rows.pays(rows, before_1kd[0], centres_1kd[0]):
+            clusters = ChangedRows(rows, before_1kd[0])
 
 
 def _settled(rows: Rows, before_rkd: Tensor, outcome: Round) -> tuple[Round, list[float], list[float]]:

@@ -177,7 +177,7 @@ class MiniBatchKMeans(CentreClustering):
         self.n_steps_ = len(errors)
         self.n_iter_ = math.ceil(len(errors) * batch_size / len(X))
         self.counts_ = to_numpy(self._means.mass_k)
-        self._keep(X, rows.weight_n, self._means.centres_kd, [*errors, errors[-1]])
+        self._keep(rows, self._means.centres_kd, [*errors, errors[-1]])
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -205,10 +205,10 @@ class MiniBatchKMeans(CentreClustering):
         self.n_steps_ += 1
         self.counts_ = to_numpy(self._means.mass_k)
         self.cluster_centers_ = self._uncentred(self._means.centres_kd).astype(X.dtype)
-        x_nd, centres_kd = self._placed(X)
-        label_n = nearest_centre(x_nd, centres_kd)
+        centres_kd = self._shown_centres()
+        label_n = nearest_centre(rows.x_nd, centres_kd)
         self.labels_ = to_numpy(label_n).astype(np.int32)
-        self.inertia_ = sum_of_squares(x_nd, rows.weight_n, centres_kd, label_n)
+        self.inertia_ = sum_of_squares(rows, centres_kd, label_n)
         self.total_error_ = math.sqrt(self.inertia_)
         self._n_features_out = self.n_clusters
         return self

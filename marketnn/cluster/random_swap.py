@@ -16,6 +16,7 @@ from marketnn.cluster.rows import HeldRows
 
 _PROPOSALS = 32  # tried side by side
 _ROUNDS = 3
+_ROUNDING = 16  # units of it, of the rows' sum of squares: sums of squares that differ by less are the same end
 _PATIENCE = 20  # batches without a better sum of squares, and as many for every four centres
 
 
@@ -39,7 +40,7 @@ def random_swap(rows: HeldRows, result: LloydResult, generator: torch.Generator,
     k = len(centres_kd)
     cumulative_n = rows.weight_n.cumsum(0, dtype=torch.float64)
     centre_k = torch.arange(k, device=centres_kd.device)
-    slack = 1 - 100 * torch.finfo(centres_kd.dtype).eps
+    rounding = _ROUNDING * torch.finfo(centres_kd.dtype).eps * float(rows.total)
     idle = 0
     while idle < _PATIENCE * (1 + k // 4):
         draw_2r = torch.rand(2, _PROPOSALS, generator=generator, dtype=torch.float64).to(centres_kd.device)
@@ -48,11 +49,14 @@ def random_swap(rows: HeldRows, result: LloydResult, generator: torch.Generator,
         proposals_rkd = torch.where(moved_rk1, rows.x_nd[row_r][:, None], centres_kd)
         tried = lloyd(rows, proposals_rkd, max_rounds=_ROUNDS, tolerance=0.0)
         idle += 1
-        if tried.history[tried.best][-1] >= history[-1] * slack:
+        errors = [errors[-1] for errors in tried.history]
+        if min(errors) >= history[-1] - rounding:
             continue
-        ended = lloyd(rows, tried.centres_rkd[tried.best][None], max_rounds=max_rounds, tolerance=0.0)
+        # Proposals that come to the same end differ by rounding only: their order, not the precision, is to decide.
+        first = next(place for place, sse in enumerate(errors) if sse <= min(errors) + rounding)
+        ended = lloyd(rows, tried.centres_rkd[first][None], max_rounds=max_rounds, tolerance=0.0)
         # Sums of squares differ by rounding between a batch and a run alone: without this the search might go in circles.
-        if ended.history[0][-1] < history[-1] * slack:
+        if ended.history[0][-1] < history[-1] - rounding:
             centres_kd, idle = ended.centres_rkd[0], 0
             history.append(ended.history[0][-1])
             shifts.append(ended.shifts[0][-1])

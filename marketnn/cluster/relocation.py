@@ -42,7 +42,8 @@ def _farthest(rows: Rows, centres_kd: Tensor, m: int) -> tuple[Tensor, Tensor, T
     """Return the m rows (m, d) farthest from their nearest centres, farthest first, their weights and labels (m,), float64."""
     best: list[Tensor] = []
     for block in rows.blocks(len(centres_kd)):
-        x_bd, weight_b = block.x_bd, block.weight_b
+        x_bd = block.x_db.T
+        weight_b = torch.ones_like(x_bd[:, 0]) if block.weight_b is None else block.weight_b
         label_b = nearest_centre(x_bd, centres_kd)
         distance_b = squared_distances(x_bd, centres_kd, label_b) * (weight_b > 0)
         found = [distance_b, x_bd.double(), weight_b.double(), label_b]

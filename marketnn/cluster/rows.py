@@ -13,33 +13,28 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_BLOCK_ELEMENTS = 2**17  # of the distances of a block's rows to all centres
-_BLOCK_ROWS = (256, 16_384)
-_LINE = 64  # bytes; products with matrices whose rows are whole cache lines are up to three times faster
+_BLOCK_ELEMENTS = 2**18  # of the distances of a block's rows to all centres
+_BLOCK_ROWS = (256, 65_536)
+_TURNED_ROWS = 2_048  # at a time, whose columns fit in a core's cache
+SUMMED_ROWS = 4_096  # at a time in X's dtype: few enough to lose nothing
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows.
+    """Some rows, by columns: products with a long side read these fastest.
 
     Attributes:
-        x_bd: the rows, in either memory order: products read both at the same speed.
-        weight_b: their weights.
+        x_db: the rows.
+        weight_b: their weights; ``None`` is 1 for each.
     """
 
-    x_bd: Tensor
-    weight_b: Tensor
+    x_db: Tensor
+    weight_b: Tensor | None = None
 
     @cached_property
-    def weighted(self) -> Tensor:
-        """``[w x, w, 1]`` and zeros up to whole cache lines, (b, d+2 or more)."""
-        b, d = self.x_bd.shape
-        multiple = _LINE // self.x_bd.element_size()
-        weighted = self.x_bd.new_zeros(b, -(-(d + 2) // multiple) * multiple)
-        torch.mul(self.x_bd, self.weight_b[:, None], out=weighted[:, :d])
-        weighted[:, d] = self.weight_b
-        weighted[:, d + 1] = 1
-        return weighted
+    def weighted_db(self) -> Tensor:
+        """The rows times their weights."""
+        return self.x_db if self.weight_b is None else self.x_db * self.weight_b
 
 
 class Rows(Protocol):
@@ -61,7 +56,7 @@ class Rows(Protocol):
 
 
 class HeldRows:
-    """Centred rows in memory; what a block needs beyond them is laid out once for each size of block.
+    """Centred rows in memory; their columns are laid out when the first round asks for them.
 
     Args:
         x_nd: centred rows.
@@ -76,23 +71,37 @@ class HeldRows:
         self._laid_out: dict[int, Sequence[Block]] = {}
 
     @cached_property
+    def x_dn(self) -> Tensor:
+        """The rows by columns."""
+        x_dn = self.x_nd.new_empty(self.n_columns, self.n_rows)
+        for to_db, x_bd in zip(x_dn.split(_TURNED_ROWS, dim=1), self.x_nd.split(_TURNED_ROWS), strict=True):
+            to_db.copy_(x_bd.T)
+        return x_dn
+
+    @cached_property
     def total(self) -> Tensor:
         """Weighted sum of squared lengths of the rows, (), float64."""
-        pairs = zip(self.x_nd.split(_BLOCK_ROWS[1]), self.weight_n.split(_BLOCK_ROWS[1]), strict=True)
-        return torch.stack([_weighted_square(x.double(), weight.double()) for x, weight in pairs]).sum()
+        weights = self.weight_n.split(SUMMED_ROWS)
+        parts = [
+            squared_length(x, None if self.unweighted else weight)
+            for x, weight in zip(self.x_nd.split(SUMMED_ROWS), weights, strict=True)
+        ]
+        return torch.stack(parts).sum(dtype=torch.float64)
 
     def blocks(self, n_centres: int) -> Sequence[Block]:
         """Go through the rows once, in blocks for rounds with ``n_centres`` centres, all starts counted."""
         size = block_rows(n_centres)
         if size not in self._laid_out:
-            pairs = zip(self.x_nd.split(size), self.weight_n.split(size), strict=True)
-            self._laid_out[size] = [Block(x, weight) for x, weight in pairs]
+            parts = self.x_dn.split(size, dim=1)
+            weights = [None] * len(parts) if self.unweighted else self.weight_n.split(size)
+            self._laid_out[size] = [Block(x, weight) for x, weight in zip(parts, weights, strict=True)]
         return self._laid_out[size]
 
 
-def _weighted_square(x_bd: Tensor, weight_b: Tensor) -> Tensor:
-    """Return the weighted sum of squared lengths: one long product is several times faster than sums of short rows."""
-    return (x_bd * weight_b[:, None]).flatten() @ x_bd.flatten()
+def squared_length(x_bd: Tensor, weight_b: Tensor | None = None) -> Tensor:
+    """Return the weighted sum of squared lengths of rows: one long product is several times faster than sums of short rows."""
+    weighted_bd = x_bd if weight_b is None else x_bd * weight_b[:, None]
+    return weighted_bd.flatten() @ x_bd.flatten()
 
 
 def block_rows(n_centres: int) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -111,31 +110,6 @@ def _sampled(n: int, m: int, generator: torch.Generator) -> np.ndarray:
     return torch.randint(n, (m,), generator=generator).sort().values.numpy()
 
 
-@dataclass(frozen=True)
-class _ColumnBlock(Block):
-    """Rows that stand by columns over two rows of ones, so that what a round multiplies needs no copy.
-
-    Attributes:
-        ones_below: ``[x, 1, 1]`` (b, d+2).
-    """
-
-    ones_below: Tensor
-
-    @cached_property
-    def weighted(self) -> Tensor:
-        """``[w x, w, 1]``."""
-        return self.ones_below
-
-    @staticmethod
-    def of(x_db: Tensor, offset_d1: Tensor) -> _ColumnBlock:
-        """Lay rows out about an offset, each of weight 1."""
-        d, b = x_db.shape
-        columns = x_db.new_empty(d + 2, b)
-        torch.sub(x_db, offset_d1, out=columns[:d])
-        columns[d:] = 1
-        return _ColumnBlock(columns[:d].T, columns[d], columns.T)
-
-
 class StreamedRows:
     """The rows of a table that is read anew each time, about its mean: the ``Rows`` that ``lloyd`` asks for.
 
@@ -156,7 +130,7 @@ class StreamedRows:
         size = block_rows(n_centres)
         for x_db in self._source.blocks():
             for part_db in torch.as_tensor(x_db, device=self._offset_d1.device).split(size, dim=1):
-                yield _ColumnBlock.of(part_db, self._offset_d1)
+                yield Block(part_db - self._offset_d1)
 
     def labelled(self, centres_kd: Tensor) -> tuple[np.ndarray, float]:
         """Return every row's nearest centre (n,), int32, and the sum of squared distances to it, in one pass.
@@ -167,8 +141,8 @@ class StreamedRows:
         relative, sse = RelativeDistances(centres_kd), torch.zeros_like(self.total)
         first_row = 0
         for block in self.blocks(len(centres_kd)):
-            label_b = relative.to(block.x_bd).min(0).indices
-            sse += squared_distances(block.x_bd, centres_kd, label_b).sum()
+            label_b = relative.to(block.x_db).min(0).indices
+            sse += squared_distances(block.x_db.T, centres_kd, label_b).sum()
             label_n[first_row : first_row + len(label_b)] = label_b.cpu().numpy()
             first_row += len(label_b)
         return label_n, float(sse)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from marketnn.cluster import KMeans
 from marketnn.cluster.assignment import lloyd_round, nearest_centre
-from marketnn.cluster.changed_rows import ChangedRows, pays
+from marketnn.cluster.changed_rows import ChangedRows, may_pay, pays
 from marketnn.cluster.lloyd import LloydResult, lloyd
 from marketnn.cluster.rows import HeldRows
 
@@ -19,7 +19,9 @@ from marketnn.cluster.rows import HeldRows
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tables too go by changes, in several blocks of which the last is ragged."""
-    monkeypatch.setattr("marketnn.cluster.changed_rows.pays", lambda rows, k, max_rounds: True)
+    monkeypatch.setattr("marketnn.cluster.changed_rows.may_pay", lambda rows, k: True)
+    monkeypatch.setattr("marketnn.cluster.changed_rows.pays", lambda rows, before, centres: True)
+    monkeypatch.setattr("marketnn.cluster.lloyd._PROBED", 1)
     monkeypatch.setattr("marketnn.cluster.changed_rows._MOVED_ROWS", 64)
     monkeypatch.setattr("marketnn.cluster.rows._BLOCK_ROWS", (16, 150))
 
@@ -27,7 +29,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_masks(X: torch.Tensor, start_rkd: torch.Tensor, max_rounds: int = 300) -> LloydResult:
     """Run the same start in rounds over all rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("marketnn.cluster.changed_rows.pays", lambda rows, k, max_rounds: False)
+        patch.setattr("marketnn.cluster.changed_rows.may_pay", lambda rows, k: False)
         return lloyd(HeldRows(X), start_rkd, max_rounds=max_rounds, tolerance=0.0)
 
 
@@ -37,7 +39,7 @@ def by_masks(X: torch.Tensor, start_rkd: torch.Tensor, max_rounds: int = 300) ->
 def test_every_round_is_that_over_all_rows(n: int, d: int, k: int, dtype: torch.dtype) -> None:
     X = torch.as_tensor(np.random.default_rng(n).normal(size=(n, d))).to(dtype)
     rows = HeldRows(X)
-    centres_1kd, clusters, label_n = X[:k][None], ChangedRows(rows, k), torch.full((n,), -1)
+    centres_1kd, clusters, label_n = X[:k][None], ChangedRows(rows, X[n - k :]), nearest_centre(X, X[n - k :])
     # Sums over all rows are float32 products within a block; those by changes are float64 throughout.
     tolerance = {"rtol": 1e-12, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-3}
     for _ in range(8):
@@ -59,13 +61,18 @@ def test_every_round_is_that_over_all_rows(n: int, d: int, k: int, dtype: torch.
 @pytest.mark.usefixtures("always")
 def test_a_row_enters_the_first_of_its_nearest_centres_and_stays_on_a_tie() -> None:
     X = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
-    clusters = ChangedRows(HeldRows(X), 2)
-    first, n_changed = clusters.round(torch.tensor([[[-1.0], [1.0]]], dtype=torch.float64))
-    assert (first.mass_rk.tolist(), n_changed) == ([[2.0, 1.0]], 3)
-    # The middle row is as near to the second centre's place as to the first's: it stays.
-    again, n_changed = clusters.round(torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64))
-    assert (again.mass_rk.tolist(), n_changed) == ([[2.0, 1.0]], 2)
-    assert again.sum_rkd.flatten().tolist() == [1.0, -1.0]
+    nearer_1kd, farther_1kd = torch.tensor([[[-1.0], [0.5]], [[-1.0], [1.0]]], dtype=torch.float64).split(1)
+    clusters = ChangedRows(HeldRows(X), nearer_1kd[0])
+    assert clusters.in_first(nearer_1kd[0])
+    # The middle row is now as near to the first centre as to its own, the second: it stays.
+    outcome, n_changed = clusters.round(farther_1kd)
+    assert (outcome.mass_rk.tolist(), n_changed) == ([[1.0, 2.0]], 0)
+    assert outcome.sum_rkd.flatten().tolist() == [-1.0, 1.0]
+    assert not clusters.in_first(farther_1kd[0])
+    # Where two centres change places, all rows but the middle one change cluster.
+    outcome, n_changed = clusters.round(-farther_1kd)
+    assert (outcome.mass_rk.tolist(), n_changed) == ([[1.0, 2.0]], 2)
+    assert ChangedRows(HeldRows(X), farther_1kd[0]).round(farther_1kd)[0].mass_rk.tolist() == [[2.0, 1.0]]
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -109,7 +116,7 @@ def test_rounds_run_out() -> None:
 def test_it_ends_as_scikit_learns_from_the_same_start(k: int) -> None:
     rng = np.random.default_rng(k)
     X = rng.normal(scale=3, size=(k, 8))[rng.integers(k, size=60_000)] + rng.normal(size=(60_000, 8))
-    assert pays(HeldRows(torch.as_tensor(X)), k, 60)
+    assert may_pay(HeldRows(torch.as_tensor(X)), k)
     settings_of_both = {"init": X[:k], "n_init": 1, "max_iter": 60, "tol": 0}
     found = KMeans(k, **settings_of_both).fit(X)
     expected = sklearn.cluster.KMeans(k, algorithm="lloyd", **settings_of_both).fit(X)
@@ -117,16 +124,25 @@ def test_it_ends_as_scikit_learns_from_the_same_start(k: int) -> None:
     assert found.n_iter_ == expected.n_iter_
     assert found.inertia_ == pytest.approx(expected.inertia_, rel=1e-10)
     np.testing.assert_allclose(found.cluster_centers_, expected.cluster_centers_, rtol=1e-9, atol=1e-10)
-    assert (np.diff(found.history_) <= 0).all()
+    assert (np.diff(found.history_) <= 1e-11).all()
 
 
-def test_it_pays_for_large_unweighted_tables_on_the_host(device: torch.device) -> None:
+def test_it_may_pay_for_large_unweighted_tables_on_the_host(device: torch.device) -> None:
     X = torch.zeros(60_000, 8, device=device, dtype=torch.float64)
     here = device.type == "cpu"
-    assert pays(HeldRows(X), 8, 300) == here
-    assert pays(HeldRows(X, torch.ones_like(X[:, 0])), 8, 300) == here
-    assert not pays(HeldRows(X, torch.full_like(X[:, 0], 2)), 8, 300)
-    assert not pays(HeldRows(X[:1_000]), 8, 300)
-    assert not pays(HeldRows(X), 1, 300)
-    assert not pays(object(), 8, 300)
-    assert not pays(HeldRows(X), 8, 3)
+    assert may_pay(HeldRows(X), 8) == here
+    assert may_pay(HeldRows(X, torch.ones_like(X[:, 0])), 8) == here
+    assert not may_pay(HeldRows(X, torch.full_like(X[:, 0], 2)), 8)
+    assert not may_pay(HeldRows(X[:1_000]), 8)
+    assert not may_pay(HeldRows(X), 1)
+    assert not may_pay(object(), 8)
+
+
+def test_it_pays_when_the_centres_move_little_against_the_margins() -> None:
+    X = torch.as_tensor(np.random.default_rng(0).uniform(size=(20_000, 1)))
+    rows, centres_kd = HeldRows(X), torch.tensor([[0.25], [0.75]], dtype=torch.float64)
+    # Half of the rows have a margin of 1/2, those of the others are spread evenly below. A step of s by both centres takes
+    # 2 s off each, so that a share of 4 s (2 - log(4 s)) / 2 is open.
+    assert pays(rows, centres_kd + 0.02, centres_kd)
+    assert not pays(rows, centres_kd + 0.03, centres_kd)
+    assert pays(rows, centres_kd, centres_kd)

@@ -25,8 +25,8 @@ from marketnn.cluster.rows import HeldRows, Rows, block_rows
 _MOVED_ROWS = 2**17  # at a time
 _BLOCK = 2  # times a mask's block: of the larger distances fewer copies are in use
 _SMALLEST = 2**25  # bytes of n k (d + 2) numbers: below, a round over all rows is over before the further calls are
-_PROBE = 4_096  # rows, about
-_FEW = 0.2  # of the rows: an open row costs some five times what a mask's does
+_PROBE = 1_024  # rows, about
+_FEW = 0.65  # of the rows that would cost as much as a round over all rows; the rest pays for looking at all rows once
 
 
 def may_pay(rows: Rows, k: int) -> bool:
@@ -46,7 +46,9 @@ def pays(rows: HeldRows, before_kd: Tensor, centres_kd: Tensor) -> bool:
     step_k = (centres_kd - before_kd).square().sum(1).sqrt()
     way_m = step_k.index_select(0, centre_2m[0]) + step_k.max()
     margin_m = (nearest_2m[-1] - nearest_2m[0]).clamp_(min=torch.finfo(x_md.dtype).tiny)
-    return float((way_m / margin_m).clamp_(max=1).mean()) < _FEW
+    # Measured: to find and fetch an open row costs as much as a dozen centres, but only one product is taken of it.
+    k = len(centres_kd)
+    return float((way_m / margin_m).clamp_(max=1).mean()) < _FEW * (k + 2) / (0.8 * k + 11.5)
 
 
 class ChangedRows:
@@ -60,7 +62,7 @@ class ChangedRows:
     def __init__(self, rows: HeldRows, centres_kd: Tensor) -> None:
         x_nd, k = rows.x_nd, len(centres_kd)
         self._x_nd, self._total, self._size = x_nd, rows.total, _BLOCK * block_rows(k)
-        self._squared_n = x_nd.square() @ torch.ones_like(x_nd[0])  # sums of short rows are slow
+        self._squared_n = x_nd.new_empty(len(x_nd))
         self._sum_kd = torch.zeros(centres_kd.shape, dtype=torch.float64, device=x_nd.device)
         self._count_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
         self._label_n = torch.zeros(len(x_nd), dtype=torch.int32, device=x_nd.device)
@@ -68,9 +70,7 @@ class ChangedRows:
         self._way_k = torch.zeros(k, dtype=torch.float64, device=x_nd.device)
         self._order_b = torch.arange(min(self._size, len(x_nd)), device=x_nd.device)
         self._centres_kd = centres_kd
-        look = _Look(centres_kd, self._way_k.to(x_nd.dtype), self._order_b)
-        for start in range(0, len(x_nd), self._size):
-            self._enter(look, slice(start, start + self._size))
+        self._enter(rows)
 
     def in_first(self, centres_kd: Tensor) -> bool:
         """Say whether every row is in the cluster of the first of its nearest centres."""
@@ -97,12 +97,18 @@ class ChangedRows:
         self._centres_kd = centres_kd
         return self._way_k.to(centres_kd.dtype) * (1 + torch.finfo(centres_kd.dtype).eps)
 
-    def _enter(self, look: _Look, rows: slice) -> None:
-        x_bd = self._x_nd[rows]
-        label_b = look.nearest(x_bd)
-        self._add(label_b, x_bd, 1)
-        self._label_n[rows] = label_b.int()
-        self._closed_n[rows] = look.closed(label_b, self._squared_n[rows])
+    def _enter(self, rows: HeldRows) -> None:
+        """Put every row into the first of its nearest centres."""
+        look = _Look(self._centres_kd, self._way_k.to(self._x_nd.dtype), self._order_b)
+        parts = (of.split(self._size) for of in (self._label_n, self._closed_n, self._squared_n))
+        for x_db, label_b, closed_b, squared_b in zip(rows.x_dn.split(self._size, dim=1), *parts, strict=True):
+            torch.linalg.vecdot(x_db, x_db, dim=0, out=squared_b)
+            mask_kb = look.nearest(x_db)
+            self._sum_kd += mask_kb @ x_db.T
+            self._count_k += mask_kb.sum(1)
+            nearest_b = (self._order_b[: len(mask_kb)].to(mask_kb.dtype) @ mask_kb).long()
+            label_b.copy_(nearest_b)
+            closed_b.copy_(look.closed(nearest_b, squared_b))
 
     def _move(self, look: _Look, open_m: Tensor) -> int:
         before_m = self._label_n.index_select(0, open_m).long()
@@ -145,17 +151,16 @@ class _Look:
         self._rounding = 4 * (4 + math.sqrt(centres_kd.shape[1])) * torch.finfo(centres_kd.dtype).eps
         self._reach = self._rounding * centres_kd.square().sum(1).amax()
         self._least = torch.finfo(centres_kd.dtype).tiny
-        self._distance_kb = self._best_b = centres_kd
+        self._distance_kb = self._mask_kb = self._best_b = centres_kd
 
-    def nearest(self, x_bd: Tensor) -> Tensor:
-        """Return the first of the nearest centres (b,) of rows."""
-        self._distance_kb = self._relative.to(x_bd.T)
+    def nearest(self, x_db: Tensor) -> Tensor:
+        """Return which of the centres is the first of the nearest (k, b) to rows, as zeros and ones."""
+        self._distance_kb = self._relative.to(x_db)
         self._best_b = self._distance_kb.amin(0)
-        # A product with a mask is several times faster than a minimum's indices, but adds up those of a tie.
-        mask_kb = (self._distance_kb == self._best_b).to(x_bd.dtype)
-        if int(mask_kb.sum()) > len(x_bd):
-            return self._distance_kb.min(0).indices
-        return (torch.arange(len(mask_kb), dtype=x_bd.dtype, device=x_bd.device) @ mask_kb).long()
+        if self._mask_kb.shape != self._distance_kb.shape:
+            self._mask_kb = torch.empty_like(self._distance_kb)
+        mask_kb = torch.eq(self._distance_kb, self._best_b, out=self._mask_kb)
+        return mask_kb if int(mask_kb.sum()) == len(self._best_b) else mask_kb * (mask_kb.cumsum(0) == 1)
 
     def nearer(self, x_bd: Tensor, label_b: Tensor) -> None:
         """Give rows that have a nearer centre than their own the first of the nearest, in place."""

@@ -8,6 +8,7 @@ Shapes: n rows, d columns, k clusters, r starts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,11 +74,15 @@ class _Course:
         self.shifts: list[list[float]] = [[] for _ in self.centres]
         self.converged = [False] * len(self.centres)
 
-    def add(self, start: int, centres_kd: Tensor, sse: float, shift: float, converged: bool) -> None:
-        self.centres[start] = centres_kd
-        self.history[start].append(max(sse, 0.0))
-        self.shifts[start].append(shift)
-        self.converged[start] = converged
+    def add(self, starts: Sequence[int], errors: Sequence[float], shifts: Sequence[float]) -> None:
+        """Record a round of some starts."""
+        for start, sse, shift in zip(starts, errors, shifts, strict=True):
+            self.history[start].append(sse if sse > 0 else 0.0)
+            self.shifts[start].append(shift)
+
+    def end(self, start: int, centres_kd: Tensor, *, converged: bool) -> None:
+        """Record where a start ended."""
+        self.centres[start], self.converged[start] = centres_kd, converged
 
     def result(self) -> LloydResult:
         n_rounds = [len(errors) for errors in self.history]
@@ -87,17 +92,19 @@ class _Course:
 def _side_by_side(rows: Rows, start_rkd: Tensor, max_rounds: int, tolerance: float) -> _Course:
     course = _Course(start_rkd)
     active, centres_rkd = list(range(len(start_rkd))), start_rkd
-    for _ in range(max_rounds):
+    for n_rounds in range(1, max_rounds + 1):
         outcome, sse, shift = _settled(rows, centres_rkd, lloyd_round(rows, centres_rkd))
-        for place, start in enumerate(active):
-            course.add(start, outcome.centres_rkd[place], sse[place], shift[place], shift[place] <= tolerance)
-        still = [place for place, start in enumerate(active) if not course.converged[start]]
+        course.add(active, sse, shift)
+        centres_rkd = outcome.centres_rkd
+        still = [place for place, moved in enumerate(shift) if moved > tolerance and n_rounds < max_rounds]
+        if len(still) == len(active):
+            continue
+        for place in set(range(len(active))).difference(still):
+            course.end(active[place], centres_rkd[place], converged=shift[place] <= tolerance)
         if not still:
             break
-        centres_rkd = outcome.centres_rkd
-        if len(still) < len(active):
-            active = [active[place] for place in still]
-            centres_rkd = centres_rkd.index_select(0, torch.tensor(still, dtype=torch.int64, device=centres_rkd.device))
+        active = [active[place] for place in still]
+        centres_rkd = centres_rkd.index_select(0, torch.tensor(still, dtype=torch.int64, device=centres_rkd.device))
     return course
 
 
@@ -116,7 +123,8 @@ def _alone(rows: HeldRows, course: _Course, start: int, max_rounds: int, toleran
                 clusters = None
         outcome, (sse,), (shift,) = _settled(rows, before_1kd, outcome)
         centres_1kd = outcome.centres_rkd
-        course.add(start, centres_1kd[0], sse, shift, shift <= tolerance if at_rest is None else at_rest)
+        course.add([start], [sse], [shift])
+        course.end(start, centres_1kd[0], converged=shift <= tolerance if at_rest is None else at_rest)
         if course.converged[start]:
             break
         if clusters is None and n_rounds % _PROBED == 0 and changed_rows.pays(rows, before_1kd[0], centres_1kd[0]):

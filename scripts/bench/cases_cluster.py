@@ -112,14 +112,15 @@ def restarts_of_few_rows(options: Options) -> Case:
     make = _blobs(options, "few", 100, 2, 4, spread=0.15)
     return Case(
         name="restarts_100_2_k4",
-        text="100 starts on 100 x 2, k = 4; the best must be the same.",
+        text="100 starts on 100 x 2, k = 4; the best must be the same in 18 of 20 runs: both miss it at times.",
         columns=(cluster_lloyd.SECONDS, cluster_lloyd.SSE),
         contenders=(
             cluster_lloyd.our_restarts(OURS, make, 4, 100, options.seed),
             cluster_lloyd.sklearn_restarts(SKLEARN, make, 4, 100, options.seed),
         ),
-        check=Check(cluster_lloyd.SSE, relative=SAME),
+        check=Check(cluster_lloyd.SSE, relative=SAME, share=0.9),
         goals=(Goal(cluster_lloyd.SECONDS, of=SKLEARN, over=OURS, at_least=10),),
+        repeats=20,
     )
 
 

@@ -26,7 +26,7 @@ _MOVED_ROWS = 2**17  # at a time
 _BLOCK = 2  # times a mask's block: of the larger distances fewer copies are in use
 _SMALLEST = 2**25  # bytes of n k (d + 2) numbers: below, a round over all rows is over before the further calls are
 _PROBE = 1_024  # rows, about
-_FEW = 0.65  # of the rows that would cost as much as a round over all rows; the rest pays for looking at all rows once
+_FEW = 0.75  # of the rows that would cost as much as a round over all rows; the rest pays for looking at all rows once
 
 
 def may_pay(rows: Rows, k: int) -> bool:
@@ -48,7 +48,7 @@ def pays(rows: HeldRows, before_kd: Tensor, centres_kd: Tensor) -> bool:
     margin_m = (nearest_2m[-1] - nearest_2m[0]).clamp_(min=torch.finfo(x_md.dtype).tiny)
     # Measured: to find and fetch an open row costs as much as a dozen centres, but only one product is taken of it.
     k = len(centres_kd)
-    return float((way_m / margin_m).clamp_(max=1).mean()) < _FEW * (k + 2) / (0.8 * k + 11.5)
+    return float((way_m / margin_m).clamp_(max=1).mean()) < _FEW * (k + 2) / (0.65 * k + 13)
 
 
 class ChangedRows:

@@ -55,10 +55,10 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (
             ["pipeline=chrun"],
-            r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: churn, inspect, predict, scorecard, segment",
+            r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: .*churn, diff, inspect, .*segment",
         ),
         (["pipeline=../../etc"], r"unknown pipeline '\.\./\.\./etc'"),
-        (["data=exel"], r"There are: csv, online_retail, packaged, parquet, points, rfm, sql"),
+        (["data=exel"], r"There are: csv, .*online_retail, packaged, parquet, points, rfm, sql"),
         (["experiment=paper_c/table_1"], r"There are: .*paper_a/table_4_1"),
         (["+_target_=os.system"], r"builds nothing from a _target_"),
         (["+data._target_=pandas.read_pickle"], r"builds nothing from a _target_"),
@@ -163,10 +163,10 @@ def test_a_sweep_leaves_a_folder_per_job(here: Path) -> None:
 
 def test_a_sweep_names_every_job_that_failed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["-m", "pipeline=inspect", "data=csv", "data.path=good.csv,nowhere.csv,gone.csv", "hydra.sweep.dir=sweep"]
-    assert cli.main(words) == 2
-    said = capsys.readouterr().err
-    assert "nowhere.csv: there is no such file" in said
-    assert "gone.csv: there is no such file" in said
+    assert cli.main(words) == 1
+    said = capsys.readouterr().out
+    assert "Job 1 (data.path=nowhere.csv, seed 0) failed: nowhere.csv: there is no such file" in said
+    assert "Job 2 (data.path=gone.csv, seed 0) failed: gone.csv: there is no such file" in said
     assert [path.parent.name for path in (here / "sweep").glob("*/metrics.json")] == ["0"]
 
 
@@ -175,6 +175,7 @@ def test_the_command_itself(here: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
     bad = subprocess.run([*command, "pipeline=no"], capture_output=True, text=True, cwd=here, env=environment)
     assert bad.returncode == 2
-    assert bad.stderr == "marketnn: unknown pipeline 'no'.\nThere are: churn, inspect, predict, scorecard, segment.\n"
+    expected = r"marketnn: unknown pipeline 'no'\.\nThere are: .*churn, diff, inspect, .*segment\.\n"
+    assert re.fullmatch(expected, bad.stderr)
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, env=environment)
     assert re.fullmatch(r"marketnn \d+\.\d+\.\d+\n", version.stdout)

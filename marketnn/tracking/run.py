@@ -6,7 +6,6 @@ folder, TensorBoard and ``report.html``.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -32,21 +31,12 @@ from marketnn.errors import InputError
 from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
 from marketnn.tracking import projector
 from marketnn.tracking.files import write_bytes, write_json, write_text
+from marketnn.tracking.folder import JOB, check_free, clear_run, remove_if_empty
+from marketnn.tracking.hparams import end_session, start_session
+from marketnn.tracking.metric_schema import METRIC_TAG
 from marketnn.tracking.model import SavedModel, save_model
 
 VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
-ENTRIES = (
-    "metrics.json",
-    "timings.json",
-    "versions.json",
-    "tables",
-    "figures",
-    "report.html",
-    "model",
-    "config.yaml",
-    projector.FOLDER,
-    projector.CONFIG,
-)
 
 
 class Run:
@@ -61,6 +51,9 @@ class Run:
         config: the configuration as text, secrets masked; becomes ``config.yaml``.
         facts: what to print under the report (command, seed, device).
         n_stages: how many ``stage`` blocks the pipeline has, for the progress bar.
+        quiet: show no progress bar.
+        settings: what TensorBoard's HParams page shows of this run; nothing unless it is given.
+        group: the runs that are one setting there, up to their seed; a row of its own unless it is given.
 
     Raises:
         InputError: the folder is a file, cannot be written, or holds files of these names that no run made.
@@ -74,6 +67,9 @@ class Run:
         config: str = "",
         facts: Mapping[str, str] | None = None,
         n_stages: int = 1,
+        quiet: bool = False,
+        settings: Mapping[str, bool | float | str] | None = None,
+        group: str = "",
     ) -> None:
         self.folder = Path(folder)
         self.headlines: list[str] = []
@@ -85,7 +81,7 @@ class Run:
         self._timings: dict[str, float] = {}
         self._projected: list[str] = []
         self._partial = self.folder / ".partial"
-        _check_free(self.folder)
+        check_free(self.folder)
         try:
             if self._partial.exists():
                 shutil.rmtree(self._partial)  # of a run that was killed
@@ -94,7 +90,12 @@ class Run:
             raise InputError(f"{self.folder}: the run folder cannot be written ({error.strerror}).") from error
         write_text(self._partial / "config.yaml", config)
         self._events = SummaryWriter(str(self._partial))
-        self._progress = tqdm(total=n_stages, desc=title, unit="stage", disable=not sys.stderr.isatty(), leave=False)
+        self._has_session = settings is not None
+        if settings is not None:
+            start_session(self._events, settings, group, time.time())
+        self._progress = tqdm(
+            total=n_stages, desc=title, unit="stage", disable=quiet or not sys.stderr.isatty(), leave=False
+        )
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -136,7 +137,7 @@ class Run:
             if not math.isfinite(number):
                 raise ValueError(f"metric '{name}' is {number}")
             self.metrics[name] = int(value) if isinstance(value, (int, np.integer)) else number
-            self._events.add_scalar(f"metrics/{name}", number, 0)
+            self._events.add_scalar(f"{METRIC_TAG}/{name}", number, 0)
 
     def curve(self, name: str, values: list[float]) -> None:
         """Record a curve for TensorBoard, one value per step counted from 1."""
@@ -161,14 +162,26 @@ class Run:
         write_text(folder / f"{name}_labels.tsv", projector.labels_text(labels))
         write_text(self._partial / projector.CONFIG, projector.config_text(self._projected))
 
+    def pr_curve(self, name: str, labels: np.ndarray, probability: np.ndarray) -> None:
+        """Record precision and recall at every threshold, for TensorBoard.
+
+        Args:
+            name: of the curve.
+            labels: (n,) 1 for positive, 0 for negative.
+            probability: (n,) of being positive.
+        """
+        self._events.add_pr_curve(name, labels, probability, 0)
+
     def charts(self, title: str, charts: Mapping[str, Sequence[str]]) -> None:
         """Lay curves out on TensorBoard's page of custom scalars, once per run.
 
+        TensorBoard shows a chart that several runs lay out alike once, with the curves of all of them.
+
         Args:
             title: of the group of charts.
-            charts: title of each chart -> the names of the curves in it.
+            charts: title of each chart -> the names of the curves in it; a name that ends in ``/`` stands for all below it.
         """
-        layout = {name: ["Multiline", [f"^{re.escape(curve)}$" for curve in curves]] for name, curves in charts.items()}
+        layout = {name: ["Multiline", [_pattern(curve) for curve in curves]] for name, curves in charts.items()}
         self._events.add_custom_scalars({title: layout})
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
@@ -196,12 +209,14 @@ class Run:
         write_json(self._partial / "metrics.json", dict(sorted(self.metrics.items())))
         write_json(self._partial / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
         versions = installed_versions()
-        write_json(self._partial / "versions.json", versions)
+        widths = {"threads": str(torch.get_num_threads()), "default_dtype": str(torch.get_default_dtype())}
+        write_json(self._partial / "versions.json", {**versions, **widths})
         facts = {**self._facts, "versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
         write_text(self._partial / "report.html", render_page(self._title, facts, self.headlines, self._sections))
+        if self._has_session:
+            end_session(self._events, "success")
         self._close()
-        for entry in _earlier_run(self.folder):
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        clear_run(self.folder, keep=JOB)
         for entry in sorted(
             self._partial.iterdir(), key=lambda entry: entry.name == "report.html"
         ):  # the report comes last
@@ -219,39 +234,9 @@ class Run:
         self._progress.close()
 
 
-def _check_free(folder: Path) -> None:
-    """Refuse a folder in which a run's files would meet somebody else's."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: this is a file; choose another hydra.run.dir.")
-    if folder.is_dir() and not _earlier_run(folder):
-        taken = sorted(entry.name for entry in folder.iterdir() if entry.name in ENTRIES)
-        if taken:
-            raise InputError(f"{folder}: '{taken[0]}' in it was not made by a run; choose another hydra.run.dir.")
-
-
-def _earlier_run(folder: Path) -> list[Path]:
-    """List what an earlier run left in a folder; nothing where its ``versions.json`` does not say that one did."""
-    try:
-        made_here = "marketnn" in json.loads((folder / "versions.json").read_text())
-    except (OSError, ValueError):
-        return []
-    events = "events.out.tfevents."
-    return [
-        entry for entry in folder.iterdir() if made_here and (entry.name in ENTRIES or entry.name.startswith(events))
-    ]
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Remove an empty folder, and the folders above it while they are empty and inside the working directory."""
-    here = Path.cwd()
-    folder = folder.resolve()
-    try:
-        folder.rmdir()
-        while here in folder.parents and folder.parent != here:
-            folder = folder.parent
-            folder.rmdir()
-    except OSError:
-        return
+def _pattern(curve: str) -> str:
+    """Return the regular expression by which TensorBoard finds a curve, or all curves below a name that ends in ``/``."""
+    return f"^{re.escape(curve)}" + ("" if curve.endswith("/") else "$")
 
 
 def installed_versions() -> dict[str, str]:

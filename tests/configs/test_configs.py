@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from marketnn import registry
-from marketnn.cli import ROOT_KEYS, config_folder
+from marketnn.command.help import config_folder
+from marketnn.command.words import ROOT_KEYS
 from marketnn.device import Config as DeviceConfig
 
 FOLDER = config_folder()

@@ -1,0 +1,78 @@
+"""What ``marketnn --help`` prints, read from the YAML files alone: it must answer at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+GROUPS = ("pipeline", "data", "scaler", "cluster", "network", "optimizer", "device", "experiment")
+EXAMPLES = (
+    ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
+    ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),
+    ("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn", "your own customers"),
+    (
+        "marketnn pipeline=segment data=csv data.path=customers.csv",
+        "groups of like customers, and what tells them apart",
+    ),
+    ("marketnn pipeline=scorecard data=packaged data.table=concrete", "a network from indices to a score"),
+    ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new rows"),
+    (
+        "marketnn -m pipeline=scorecard data=packaged data.table=concrete optimizer=lm,adam seed=0,1",
+        "every combination, compared",
+    ),
+    ("marketnn rerun=RUN_FOLDER optimizer=adam", "a finished run again, with one thing changed"),
+    ("marketnn pipeline=diff runs=[RUN_FOLDER,RUN_FOLDER]", "what differs between finished runs"),
+)
+
+
+def config_folder() -> Path:
+    """Return the folder of the YAML files: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).parent.parent
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "configs" / "config.yaml").is_file():
+        return checkout / "configs"
+    return package / "configs"
+
+
+def options(group: str) -> dict[str, str]:
+    """Name -> what it is, from the comment that heads every YAML of a group (for an experiment, its third line)."""
+    folder = config_folder() / group
+    files = sorted(folder.rglob("*.yaml"))
+    return {str(file.relative_to(folder).with_suffix("")): _heading(file) for file in files}
+
+
+def help_text() -> str:
+    """List pipelines, data sources and options, one line each, as the YAML files describe them."""
+    folder = config_folder()
+    lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
+    lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4"]
+    for group in GROUPS:
+        lines += ["", f"{group}=NAME", *(f"  {name:<29}{about}".rstrip() for name, about in options(group).items())]
+    for title, prefix, file in (
+        ("keys of data=csv (the others: configs/data)", "data.", folder / "data" / "csv.yaml"),
+        ("keys of pipeline=churn", "pipeline.", folder / "pipeline" / "churn.yaml"),
+        ("keys of pipeline=scorecard", "pipeline.", folder / "pipeline" / "scorecard.yaml"),
+        ("keys of pipeline=segment", "pipeline.", folder / "pipeline" / "segment.yaml"),
+        ("keys of every run", "", folder / "config.yaml"),
+    ):
+        lines += ["", title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file))]
+    lines += [f"  {'hydra.run.dir':<32}where the run folder goes (of a sweep: hydra.sweep.dir)"]
+    lines += ["", "examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES)]
+    return "\n".join([*lines, "", "--hydra-help explains Hydra's own flags."])
+
+
+def _heading(file: Path) -> str:
+    """Read the comment lines at the head of a YAML file: the last of them says what the file is."""
+    heading = ""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        heading = line.lstrip("#").strip()
+    return heading
+
+
+def _commented_keys(file: Path) -> list[tuple[str, str]]:
+    """Read the top-level ``key: value  # comment`` lines of a YAML file."""
+    pattern = re.compile(r"^(\w+):[^#]*#\s*(.+)$")
+    matches = map(pattern.match, file.read_text(encoding="utf-8").splitlines())
+    return [(match[1], match[2]) for match in matches if match and match[1] != "name"]

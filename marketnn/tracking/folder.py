@@ -1,0 +1,146 @@
+"""What a run folder holds, and which of it a run may replace.
+
+``report.html`` and ``metrics.json`` come last: a folder that has them, and no ``failure.json``, is of a finished run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from marketnn import __version__
+from marketnn.errors import InputError
+from marketnn.redact import redact
+from marketnn.tracking import projector
+from marketnn.tracking.files import write_json, write_text
+
+FAILURE, JOB = "failure.json", "job.json"
+ENTRIES = (
+    "metrics.json",
+    "timings.json",
+    "versions.json",
+    "tables",
+    "figures",
+    "report.html",
+    "model",
+    "config.yaml",
+    FAILURE,
+    JOB,
+    projector.FOLDER,
+    projector.CONFIG,
+)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a finished run left behind.
+
+    Attributes:
+        folder: where it lies.
+        config: its configuration, as nested plain values, secrets masked.
+        metrics: name -> number.
+        versions: library or setting -> version or value.
+        tables: name -> table, sorted by name.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    versions: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+
+
+def read_finished(folder: str | Path) -> FinishedRun:
+    """Read the folder of a finished run.
+
+    Raises:
+        InputError: no such folder, a run that failed or did not finish, or a damaged file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; name the folder of a finished run.")
+    if (folder / FAILURE).exists():
+        raise InputError(f"{folder}: this run failed ({FAILURE} says why); name the folder of a finished run.")
+    try:
+        return FinishedRun(
+            folder=folder,
+            config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {},
+            metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
+            versions=json.loads((folder / "versions.json").read_text(encoding="utf-8")),
+            tables={file.stem: pd.read_csv(file) for file in sorted((folder / "tables").glob("*.csv"))},
+        )
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder}: there is no {Path(error.filename).name}; name the folder of a finished run."
+        ) from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{folder}: a file of this run is damaged ({str(error).splitlines()[0]}).") from error
+
+
+def write_failure(folder: Path, kind: str, message: str, config: str) -> None:
+    """Leave in a job's folder why it failed, and nothing that looks like a result.
+
+    Args:
+        folder: the job's.
+        kind: of the error, such as ``InputError``.
+        message: what it says; passwords are masked here.
+        config: the configuration as text, secrets masked.
+    """
+    write_text(folder / "config.yaml", config)
+    write_json(folder / FAILURE, {"marketnn": __version__, "kind": kind, "message": redact(message)})
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder in which a run's files would meet somebody else's.
+
+    Raises:
+        InputError: it is a file, or holds files of a run's names that no run made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: this is a file; choose another hydra.run.dir.")
+    if folder.is_dir() and not run_entries(folder):
+        taken = sorted(entry.name for entry in folder.iterdir() if entry.name in ENTRIES)
+        if taken:
+            raise InputError(f"{folder}: '{taken[0]}' in it was not made by a run; choose another hydra.run.dir.")
+
+
+def run_entries(folder: Path) -> list[Path]:
+    """List what a run left in a folder; nothing where no file of its own says that one did."""
+    if not any(_made_here(folder / name) for name in ("versions.json", JOB, FAILURE)):
+        return []
+    events = "events.out.tfevents."
+    return [entry for entry in folder.iterdir() if entry.name in ENTRIES or entry.name.startswith(events)]
+
+
+def clear_run(folder: Path, keep: str = "") -> None:
+    """Remove what a run left in a folder, except an entry to ``keep``, and nothing else."""
+    for entry in run_entries(folder):
+        if entry.name != keep:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove an empty folder, and the folders above it while they are empty and inside the working directory."""
+    here = Path.cwd()
+    folder = folder.resolve()
+    try:
+        folder.rmdir()
+        while here in folder.parents and folder.parent != here:
+            folder = folder.parent
+            folder.rmdir()
+    except OSError:
+        return
+
+
+def _made_here(file: Path) -> bool:
+    try:
+        return "marketnn" in json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False

@@ -26,6 +26,7 @@ ROOMS = {
     "network": "marketnn.network",
     "optimizer": "marketnn.optim",
     "cluster": "marketnn.cluster",
+    "response": "marketnn.allocation.curves",
 }
 
 

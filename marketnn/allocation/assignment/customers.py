@@ -1,0 +1,101 @@
+"""The customers as the passes need them: in blocks, offers by customers.
+
+Shapes: n customers, k offers, b customers of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from marketnn.seed import torch_generator
+
+_BLOCK_ELEMENTS = 2**17  # of a block on the CPU: its rows and their results stay in a core's cache
+_ACCELERATOR_ELEMENTS = 2**25
+
+
+class Block(NamedTuple):
+    """Some customers, offers by customers.
+
+    Attributes:
+        value_kb: what a contact is worth; ``-inf`` where it is not possible.
+        cost_kb: what it costs, where that differs by customer.
+        weight_b: how many customers each column stands for; ``None`` is 1.
+    """
+
+    value_kb: Tensor
+    cost_kb: Tensor | None = None
+    weight_b: Tensor | None = None
+
+    def at(self, index_m: Tensor) -> Block:
+        """Return the columns of that index."""
+        return Block(*(None if tensor is None else tensor.index_select(-1, index_m) for tensor in self))
+
+    def double(self) -> Block:
+        """Return it in float64."""
+        return Block(*(None if tensor is None else tensor.double() for tensor in self))
+
+
+class Customers(Protocol):
+    """What the solver asks of the customers, held or streamed.
+
+    Attributes:
+        n, k: how many customers and offers.
+        device: where their blocks are.
+        dtype: of their values.
+    """
+
+    n: int
+    k: int
+    device: torch.device
+    dtype: torch.dtype
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Go through all customers once: the first one's position, and the block."""
+
+    def sample(self, size: int, seed: int) -> Block:
+        """Return that many customers drawn with replacement; all of them where there are no more."""
+
+    def take(self, index_m: Tensor) -> Block:
+        """Return the customers at these positions."""
+
+
+class HeldCustomers:
+    """Customers in memory.
+
+    Args:
+        value_nk: what a contact is worth.
+        cost_nk: what it costs, where that differs by customer.
+        eligible_nk: whether it is possible; ``None`` is always.
+    """
+
+    def __init__(self, value_nk: Tensor, cost_nk: Tensor | None = None, eligible_nk: Tensor | None = None) -> None:
+        self.n, self.k = value_nk.shape
+        self.device, self.dtype = value_nk.device, value_nk.dtype
+        self._value_nk, self._cost_nk, self._eligible_nk = value_nk, cost_nk, eligible_nk
+        elements = _BLOCK_ELEMENTS if value_nk.device.type == "cpu" else _ACCELERATOR_ELEMENTS
+        self._block_rows = max(elements // self.k, 1)
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Go through all customers once: the first one's position, and the block."""
+        for start in range(0, self.n, self._block_rows):
+            yield start, self._block(slice(start, start + self._block_rows))
+
+    def sample(self, size: int, seed: int) -> Block:
+        """Return that many customers drawn with replacement; all of them where there are no more."""
+        if size >= self.n:
+            return self._block(slice(None))
+        return self.take(torch.randint(self.n, (size,), generator=torch_generator(seed)).to(self.device))
+
+    def take(self, index_m: Tensor) -> Block:
+        """Return the customers at these positions."""
+        return self._block(index_m)
+
+    def _block(self, rows: slice | Tensor) -> Block:
+        value_kb = self._value_nk[rows].T.contiguous()
+        if self._eligible_nk is not None:
+            value_kb = value_kb.masked_fill(~self._eligible_nk[rows].T, -torch.inf)
+        return Block(value_kb, None if self._cost_nk is None else self._cost_nk[rows].T.contiguous())

@@ -1,0 +1,195 @@
+"""The assignment of many customers: prices from a sample, one pass that settles most, the rest exactly, one pass that proves it.
+
+Shapes: n customers, k offers, r rows, u uses (`limits`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from marketnn.allocation.assignment.customers import Block, Customers
+from marketnn.allocation.assignment.limits import Limits
+from marketnn.allocation.assignment.prices import corrected, lower_dual
+from marketnn.allocation.assignment.reduced import best_choice, dual_sum, uses, value_sum, wanted_uses
+from marketnn.allocation.assignment.settle import Settled, settle
+
+DEBUG = 0
+_SAMPLE = 32_000
+_FIRST_SAMPLE = 4_000
+_FIRST_TEMPERATURES = (0.3, 0.1, 0.03)  # of the values' spread
+_TEMPERATURES = (0.02, 0.006)
+_STEPS = 6
+_CORRECTIONS = 2
+_SURE = 2.0  # of the last correction of a price: the lead that settles a customer
+_WIDER = 4.0
+_SMALL = 300  # cells that go to the programme at once
+OPTIMAL = 1e-9  # of the value: a smaller gap is rounding
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Offers and the prices that prove how good they are.
+
+    Attributes:
+        offer_n: index of each customer's offer, -1 for none; int16, where the customers are.
+        y_r: prices of the rows.
+        value: sum of the assigned values.
+        upper_bound: no assignment within the limits is worth more.
+        size: sum of the assigned values without their signs, what the gap is measured by.
+    """
+
+    offer_n: Tensor
+    y_r: np.ndarray
+    value: float
+    upper_bound: float
+    size: float
+
+    @property
+    def gap(self) -> float:
+        """The bound less the value, relative to the size of the sums."""
+        difference = self.upper_bound - self.value
+        return difference / max(self.size, abs(self.upper_bound)) if difference > 0 else 0.0
+
+
+def solve(
+    customers: Customers,
+    limits: Limits,
+    *,
+    y_r: np.ndarray | None = None,
+    seed: int = 0,
+    max_rounds: int = 4,
+    max_nodes: int = 10_000,
+) -> Assignment | None:
+    """Give each customer one offer or none so that the value within the limits is largest.
+
+    Args:
+        customers: held or streamed.
+        limits: capacities, minimum volumes, budgets.
+        y_r: row prices (r,) to start from.
+        seed: of the sample.
+        max_rounds: how often to begin again with wider margins while the gap is not rounding.
+        max_nodes: of an integer programme.
+
+    Returns:
+        ``None`` if the limits cannot be met, or nothing was found that meets them.
+    """
+    sample = customers.sample(_SAMPLE, seed)
+    m = sample.value_kb.shape[1]
+    spread, size = _scales(sample)
+    tolerance = 0.1 * OPTIMAL * size * customers.n / m
+    temperature = _TEMPERATURES[-1] * spread
+    small = customers.n * customers.k <= _SMALL
+    if small or limits.n_rows == 0:
+        y_r, lead = np.zeros(limits.n_rows), 0.0
+    else:
+        share = limits.share(m / customers.n)
+        y_r, lead = _sampled_prices(sample, share, y_r, spread), 0.0
+        for _ in range(_CORRECTIONS if customers.n > m else 0):
+            use_u = _wanted(customers, limits, y_r) * (m / customers.n)
+            better_r = corrected(sample, share, y_r, _TEMPERATURES[0] * spread, use_u)
+            moved = float(np.abs(limits.row_ru.T @ (better_r - y_r)).max())
+            if DEBUG: print('moved', moved)
+            y_r, lead = better_r, _SURE * moved
+    best: Assignment | None = None
+    for _ in range(max_rounds):
+        if customers.n <= m:
+            settled = settle(sample, limits, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
+        else:
+            settled = _settle_rest(customers, limits, y_r, lead, temperature, tolerance, max_nodes)
+        if settled is not None:
+            found = _prove(customers, limits, settled)
+            best = found if best is None else _better(best, found)
+            if best.gap <= OPTIMAL:
+                break
+            y_r = settled.y_r
+        if customers.n <= m:
+            break
+        lead *= _WIDER
+    return best
+
+
+def _better(one: Assignment, other: Assignment) -> Assignment:
+    higher, lower = (one, other) if one.value >= other.value else (other, one)
+    bound = min(higher.upper_bound, lower.upper_bound)
+    return Assignment(higher.offer_n, higher.y_r, higher.value, bound, higher.size)
+
+
+def _scales(sample: Block) -> tuple[float, float]:
+    """Return the spread of the values about their offer's median, and the sum of the sizes of the best ones."""
+    value_kb = sample.value_kb[:, :_FIRST_SAMPLE].double()
+    possible_kb = value_kb.isfinite()
+    value_kb = torch.where(possible_kb, value_kb, 0.0)
+    count_k = possible_kb.sum(1).clamp(min=1)
+    mean_k = value_kb.sum(1) / count_k
+    away_kb = torch.where(possible_kb, value_kb - mean_k[:, None], 0.0).abs()
+    typical = torch.stack([away_kb.sum() / count_k.sum(), value_kb.abs().max()])
+    top_b = sample.value_kb.amax(0).clamp(min=0)
+    spread, largest, size = torch.cat([typical, top_b.sum(dtype=torch.float64).view(1)]).tolist()
+    return max(spread, 1e-9 * largest, 1e-300), size
+
+
+def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, spread: float) -> np.ndarray:
+    """Return the row prices of a sample within its share of the limits."""
+    if y_r is None:
+        first = Block(*(None if tensor is None else tensor[:, :_FIRST_SAMPLE].contiguous() for tensor in sample[:2]))
+        share = limits.share(first.value_kb.shape[1] / sample.value_kb.shape[1])
+        y_r = lower_dual(first, share, np.zeros(limits.n_rows), [spread * t for t in _FIRST_TEMPERATURES], _STEPS)
+    return lower_dual(sample, limits, y_r, [spread * t for t in _TEMPERATURES], _STEPS)
+
+
+def _wanted(customers: Customers, limits: Limits, y_r: np.ndarray) -> np.ndarray:
+    """Return the uses (u,) of all customers at row prices."""
+    price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
+    return torch.stack([wanted_uses(block, price_u) for _, block in customers.blocks()]).sum(0).cpu().numpy()
+
+
+def _settle_rest(
+    customers: Customers,
+    limits: Limits,
+    y_r: np.ndarray,
+    lead: float,
+    temperature: float,
+    tolerance: float,
+    max_nodes: int,
+) -> Settled | None:
+    """Settle those whose best offer leads, in one pass, and the rest in memory."""
+    offer_n = torch.empty(customers.n, dtype=torch.int16, device=customers.device)
+    price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
+    open_parts, used_u = [], None
+    for start, block in customers.blocks():
+        choice = best_choice(block, price_u)
+        open_b = choice.margin_b <= lead
+        offer_b = choice.offer_b.masked_fill(open_b, -1)
+        offer_n[start : start + len(offer_b)] = offer_b
+        open_parts.append(open_b.nonzero()[:, 0] + start)
+        block_u = uses(block, offer_b)
+        used_u = block_u if used_u is None else used_u + block_u
+    open_index = torch.cat(open_parts)
+    if DEBUG: print("open", len(open_index), lead, temperature)
+    left = limits if used_u is None else limits.less(used_u.cpu().numpy())
+    settled = settle(customers.take(open_index), left, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
+    if settled is None:
+        return None
+    if DEBUG: print('error', settled.y_r-y_r)
+    offer_n[open_index] = settled.offer_m
+    return Settled(offer_n, settled.y_r, settled.excess, settled.lead)
+
+
+def _prove(customers: Customers, limits: Limits, settled: Settled) -> Assignment:
+    """Sum up the value and its bound in float64 over all customers."""
+    price_u = torch.as_tensor(limits.price(settled.y_r)).to(customers.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=customers.device)
+    for start, block in customers.blocks():
+        exact = block.double()
+        offer_b = settled.offer_m[start : start + block.value_kb.shape[1]]
+        value = value_sum(exact, offer_b)
+        sums += torch.stack([dual_sum(exact, price_u), value, value])
+    dual, value, size = sums.tolist()
+    bound = dual + float(limits.bound_r @ settled.y_r)
+    if np.isfinite(settled.excess):
+        bound = min(bound, value + settled.excess)
+    return Assignment(settled.offer_m, settled.y_r, value, max(bound, value), size)

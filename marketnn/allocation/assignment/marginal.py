@@ -1,0 +1,163 @@
+"""The exact part: a linear or integer programme over the few customers whose choice the prices leave open.
+
+Shapes: k offers, m customers or groups of equal ones, c cells (a customer and an offer), r rows, u uses (`limits`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from marketnn.allocation.assignment.customers import Block
+from marketnn.allocation.assignment.limits import Limits
+
+_DUAL_TOLERANCE = 1e-10  # the smallest that HiGHS takes
+_FITS = 1e-9
+_OBJECTIVE = 1e4  # the largest value of a contact in integer programmes: HiGHS stops at a gap of 1e-6
+_WHOLE = 1e-6
+
+
+class Cells(NamedTuple):
+    """The contacts that are open: customer (c,), offer (c,), value (c,), and uses per row (r, c)."""
+
+    customer_c: np.ndarray
+    offer_c: np.ndarray
+    value_c: np.ndarray
+    row_rc: np.ndarray
+
+
+class LinearAnswer(NamedTuple):
+    """How many of each cell's customers get its offer (c,), and the prices of the rows (r,)."""
+
+    taken_c: np.ndarray
+    y_r: np.ndarray
+
+
+class WholeAnswer(NamedTuple):
+    """How many of each cell's customers get its offer (c,), and a bound on the value of all such answers."""
+
+    taken_c: np.ndarray
+    bound: float
+
+
+def cells_within(block: Block, limits: Limits, price_u: np.ndarray, slack: float) -> Cells:
+    """Return the contacts that are within some slack of the customer's best at these prices.
+
+    Args:
+        block: customers on the CPU in float64.
+        limits: whose rows the cells use.
+        price_u: of the uses.
+        slack: infinite for all possible contacts.
+    """
+    k = limits.k
+    value_km = block.value_kb.numpy()
+    cost_km = None if block.cost_kb is None else block.cost_kb.numpy()
+    reduced_km = value_km - price_u[:k, None]
+    if cost_km is not None:
+        reduced_km = reduced_km - price_u[k:, None] * cost_km
+    top_m = np.maximum(reduced_km.max(0), 0.0)
+    customer_c, offer_c = np.nonzero(((reduced_km >= top_m - slack) & (reduced_km > -np.inf)).T)
+    row_rc = limits.row_ru[:, offer_c]
+    if cost_km is not None:
+        row_rc = row_rc + limits.row_ru[:, k + offer_c] * cost_km[offer_c, customer_c]
+    return Cells(customer_c, offer_c, value_km[offer_c, customer_c], row_rc)
+
+
+def solve_linear(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray) -> LinearAnswer | None:
+    """Solve the linear programme; whole where all rows count contacts, since it is a flow problem.
+
+    Args:
+        cells: the contacts that are open.
+        weight_m: how many customers each stands for.
+        bound_r: limits of the rows.
+
+    Returns:
+        ``None`` if no solution meets the limits.
+    """
+    if not len(cells.value_c):
+        return LinearAnswer(np.zeros(0), np.zeros(len(bound_r))) if (bound_r >= 0).all() else None
+    scale = _largest(cells)
+    answer = linprog(
+        -cells.value_c / scale,
+        A_ub=_matrix(cells, len(weight_m)),
+        b_ub=np.concatenate([weight_m, bound_r]),
+        method="highs-ds",
+        options={"dual_feasibility_tolerance": _DUAL_TOLERANCE, "primal_feasibility_tolerance": _FITS},
+    )
+    if answer.x is None:
+        return None
+    return LinearAnswer(answer.x, np.maximum(-answer.ineqlin.marginals[len(weight_m) :], 0.0) * scale)
+
+
+def solve_integer(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, max_nodes: int) -> WholeAnswer | None:
+    """Solve the integer programme, as far as some number of nodes goes.
+
+    Args:
+        cells, weight_m, bound_r: as for `solve_linear`.
+        max_nodes: after which the best answer so far is returned with its bound.
+
+    Returns:
+        ``None`` if no solution meets the limits or none was found.
+    """
+    if not len(cells.value_c):
+        return WholeAnswer(np.zeros(0), 0.0) if (bound_r >= 0).all() else None
+    scale = _largest(cells) / _OBJECTIVE
+    use_r = np.maximum(np.abs(cells.row_rc).max(1), 1e-300)
+    spare_r = np.zeros(len(bound_r))
+    for _ in range(2):  # HiGHS lets a row overrun by its tolerance; the second time it is given that much less
+        answer = milp(
+            -cells.value_c / scale,
+            constraints=LinearConstraint(
+                _matrix(cells._replace(row_rc=cells.row_rc / use_r[:, None]), len(weight_m)),
+                ub=np.concatenate([weight_m, (bound_r - spare_r) / use_r]),
+            ),
+            integrality=np.ones(len(cells.value_c)),
+            bounds=Bounds(0, weight_m[cells.customer_c]),
+            options={"node_limit": max_nodes, "mip_rel_gap": 0.0},
+        )
+        if answer.x is None:
+            return None
+        taken_c = np.round(answer.x)
+        bound = -answer.mip_dual_bound * scale
+        if fits(cells, bound_r, taken_c):
+            return WholeAnswer(taken_c, bound)
+        spare_r = 2 * np.maximum(cells.row_rc @ taken_c - bound_r, 0.0)
+    return None
+
+
+def fits(cells: Cells, bound_r: np.ndarray, taken_c: np.ndarray) -> bool:
+    """Whether a solution meets the limits, up to the rounding of sums."""
+    over_r = cells.row_rc @ taken_c - bound_r
+    return bool((over_r <= _FITS * (1 + np.abs(bound_r))).all())
+
+
+def round_down(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, taken_c: np.ndarray) -> np.ndarray:
+    """Round a solution (c,) down and give the customers left over the best that still fits."""
+    whole_c = np.floor(taken_c + _WHOLE)
+    left_r = bound_r - cells.row_rc @ whole_c
+    left_m = weight_m - np.bincount(cells.customer_c, whole_c, minlength=len(weight_m))
+    open_c = np.flatnonzero(taken_c > whole_c + _WHOLE)
+    again_c = np.flatnonzero(np.isin(cells.customer_c, cells.customer_c[open_c]) & (cells.value_c > 0))
+    for c in again_c[np.argsort(-cells.value_c[again_c], kind="stable")]:
+        use_r = cells.row_rc[:, c]
+        with np.errstate(divide="ignore"):
+            room = np.min(left_r[use_r > 0] / use_r[use_r > 0], initial=np.inf)
+        more = max(np.floor(min(left_m[cells.customer_c[c]], room + 1e-12)), 0.0)
+        whole_c[c] += more
+        left_m[cells.customer_c[c]] -= more
+        left_r = left_r - more * use_r
+    return whole_c
+
+
+def _largest(cells: Cells) -> float:
+    return float(np.abs(cells.value_c).max()) or 1.0
+
+
+def _matrix(cells: Cells, n_customers: int) -> sparse.csc_array:
+    """Stack the customers' rows (one contact each) on the limits' rows."""
+    n_cells = len(cells.value_c)
+    once = sparse.csc_array((np.ones(n_cells), (cells.customer_c, np.arange(n_cells))), shape=(n_customers, n_cells))
+    return sparse.vstack([once, sparse.csc_array(cells.row_rc)], format="csc")

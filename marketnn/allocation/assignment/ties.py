@@ -1,0 +1,67 @@
+"""Customers with the same numbers, counted instead of repeated: tiered scores leave thousands of customers a few rows.
+
+Shapes: k offers, m customers, g groups.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from marketnn.allocation.assignment.customers import Block
+from marketnn.seed import torch_generator
+
+
+class Groups(NamedTuple):
+    """Groups of equal customers: the group (m,) of each, and one customer's position (g,) for each group."""
+
+    group_m: Tensor
+    first_g: Tensor
+
+
+def group_equal(block: Block) -> Groups | None:
+    """Return the groups of customers with equal numbers, ``None`` where all differ.
+
+    Customers are told apart by one random combination of their numbers; where two different ones agree in it, all numbers are
+    compared.
+    """
+    number_dm = block.value_kb if block.cost_kb is None else torch.cat([block.value_kb, block.cost_kb])
+    number_dm = number_dm.double().clamp_(min=torch.finfo(torch.float32).min)
+    weight_d = torch.rand(len(number_dm), generator=torch_generator(0), dtype=torch.float64).to(number_dm.device)
+    key_m, order_m = (weight_d @ number_dm).sort()
+    new_m = torch.ones_like(key_m, dtype=torch.bool)
+    new_m[1:] = key_m[1:] != key_m[:-1]
+    if bool(new_m.all()):
+        return None
+    group_m = torch.empty_like(order_m)
+    group_m[order_m] = new_m.cumsum(0) - 1
+    first_g = order_m[new_m]
+    if not bool((number_dm == number_dm[:, first_g[group_m]]).all()):
+        rows, group_m = number_dm.unique(dim=1, return_inverse=True)
+        first_g = torch.zeros(rows.shape[1], dtype=torch.int64, device=group_m.device)
+        first_g[group_m] = torch.arange(len(group_m), device=group_m.device)
+    return Groups(group_m, first_g)
+
+
+def spread_over(groups: Groups, group_c: np.ndarray, count_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Name the customers that each cell's count stands for.
+
+    Args:
+        groups: as `group_equal` found them.
+        group_c: the cells' groups, in rising order.
+        count_c: how many customers of the group; together no more than it has.
+
+    Returns:
+        Positions of customers, and for each the cell it belongs to.
+    """
+    group_m = groups.group_m.cpu().numpy()
+    member_m = group_m.argsort(kind="stable")
+    start_g = np.concatenate([[0], np.bincount(group_m).cumsum()])
+    before_c = count_c.cumsum() - count_c
+    within_c = before_c - before_c[np.searchsorted(group_c, group_c)] if len(group_c) else before_c
+    cell = np.repeat(np.arange(len(group_c)), count_c)
+    place = start_g[group_c[cell]] + within_c[cell] + np.arange(len(cell)) - before_c[cell]
+    return member_m[place], cell

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.scorecard_data import scorecard_sample
 from marketnn import registry
 from marketnn.data import Table
+from marketnn.data.index_scores import draw_index_scores
 from marketnn.preprocess import MinMaxScaler
 from marketnn.seed import numpy_generator
 
@@ -84,11 +84,11 @@ def load_problems(n_scorecard: int, seed: int) -> tuple[list[Problem], str]:
 
     Two come along: packaged concrete, and made-up scorecards. Two more need the folder that ``MARKETNN_DATA`` names.
     """
-    sample = scorecard_sample(n_scorecard, seed)
+    sample = draw_index_scores(n_scorecard, seed=seed)
     about = f"{n_scorecard:,} made-up scorecards, best possible R² {sample.ceiling:.3f}"
     table = registry.build("data", {"name": "packaged", "table": "concrete"})
     problems = [
-        Problem("scorecard", sample.indices, sample.score, sample.truth, about),
+        Problem("scorecard", sample.indices.to_numpy(), sample.score, sample.truth, about),
         _measured("concrete", table, "1,030 mixtures of concrete"),
     ]
     folder = os.environ.get("MARKETNN_DATA")

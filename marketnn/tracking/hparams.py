@@ -36,12 +36,14 @@ def write_experiment(sweep_folder: Path, settings: Mapping[str, Sequence[Setting
 
     Args:
         sweep_folder: above the jobs' folders.
-        settings: key -> the values that it takes.
-        metrics: names as in ``metrics.json``; the page shows the first few at once.
+        settings: key -> the values that it takes; only those with several are shown, if any has.
+        metrics: names as in ``metrics.json``; the page shows the most important ones at once.
     """
+    shared = {name: list(dict.fromkeys(values)) for name, values in settings.items() if name != SEED}
+    compared = {name: values for name, values in shared.items() if len(values) > 1} or shared
     experiment = api_pb2.Experiment(
         time_created_secs=time.time(),
-        hparam_infos=[_hparam(name, values) for name, values in settings.items() if name != SEED],
+        hparam_infos=[_hparam(name, values) for name, values in compared.items()],
         metric_infos=[_metric(name) for name in sorted(metrics, key=importance)],
     )
     with SummaryWriter(str(sweep_folder)) as events:
@@ -85,9 +87,8 @@ def _add(events: SummaryWriter, tag: str, data: HParamsPluginData) -> None:
 def _hparam(name: str, values: Sequence[Setting]) -> api_pb2.HParamInfo:
     kinds = {_kind(value) for value in values}
     kind = kinds.pop() if len(kinds) == 1 else api_pb2.DATA_TYPE_STRING
-    domain = ListValue(values=[_value(value) for value in dict.fromkeys(values)])
-    # TensorBoard shows the settings that differ first, and beside the names of the runs.
-    return api_pb2.HParamInfo(name=name, type=kind, domain_discrete=domain, differs=len(domain.values) > 1)
+    domain = ListValue(values=[_value(value) for value in values])
+    return api_pb2.HParamInfo(name=name, type=kind, domain_discrete=domain, differs=len(values) > 1)
 
 
 def _metric(name: str) -> api_pb2.MetricInfo:

@@ -76,6 +76,13 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "mae": Metric("MAE", "mean absolute error", _LOWER, "units of the score"),
     "same_grade": Metric("same grade", "share of test rows whose predicted grade is the actual one", _HIGHER),
     "mean_score": Metric("mean score", "of the predictions", unit="units of the score"),
+    "mean_direction_share": Metric(
+        "slopes of the right sign", "share over indices and rows, by the index system", _HIGHER
+    ),
+    "min_direction_share": Metric("least slopes of the right sign", "share of rows, of the worst index", _HIGHER),
+    "n_wrong_directions": Metric(
+        "wrong directions", "indices with fewer than nine slopes in ten right", _LOWER, "indices"
+    ),
     "min_sign_share": Metric("least share of one sign", "rows whose slope has the mean's sign, of the worst index"),
     # How a network was trained.
     "n_parameters": Metric("parameters", "of one network", unit="numbers"),

@@ -28,7 +28,10 @@ def test_the_segments_lie_where_table_2_says() -> None:
         assert (np.abs(mean - CENTRES[segment]) < 5 * 0.8 / np.sqrt(count)).all()
 
 
-@pytest.mark.parametrize(("n", "scenario", "great"), [(3_000, "one_in_six", 500), (30_000, "one_in_six", 5_000), (30_000, "one_in_sixty", 500)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "scenario", "great"),
+    [(3_000, "one_in_six", 500), (30_000, "one_in_six", 5_000), (30_000, "one_in_sixty", 500)],
+)
 def test_the_great_buyers_are_those_of_figure_3(n: int, scenario: str, great: int) -> None:
     quantity = draw_customers(n, scenario, seed=1).frame["quantity"]  # type: ignore[arg-type]
     above = quantity > 400

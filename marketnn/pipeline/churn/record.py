@@ -146,6 +146,9 @@ def _how_well(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     calibration = calibration_table(y, probability)
     out.table("calibration", calibration, "Predicted and observed churn in groups of equal size")
     out.figure("calibration", figures.calibration_figure(calibration), f"Calibration; Brier score {ranking.brier:.4f}.")
+    out.pr_curve("test/churn", y, probability)
+    out.histogram("probability/left", probability[y == 1])
+    out.histogram("probability/stayed", probability[y == 0])
 
 
 def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
@@ -165,6 +168,7 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
         out.table("n_clusters", criteria.rename_axis("k"), "Criteria for the number of portraits", index=True)
         out.figure("n_clusters", criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red).")
     out.curve("portraits/total_error", portraits.history)
+    out.charts("portraits", {"total error by round": ["portraits/total_error"]})
     out.table("segments", segments(analysis), "Portraits, largest first")
     out.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
     z = portraits.profile.assign(

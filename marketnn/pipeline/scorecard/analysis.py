@@ -14,11 +14,13 @@ from marketnn import registry
 from marketnn.data import Role, Table
 from marketnn.errors import InputError, rows_text
 from marketnn.pipeline.parts import Parts, Stage
+from marketnn.pipeline.scorecard.directions import Directions
 from marketnn.pipeline.scorecard.model import ScorecardModel
 from marketnn.pipeline.scorecard.sensitivity import score_slopes, sensitivities
 from marketnn.pipeline.scorecard.split import ThreeWaySplit, three_way_split
 from marketnn.pipeline.scorecard.training import MAX_SPECTRUM, Fit, fit_network, singular_values
 from marketnn.preprocess import Encoded, Encoder, MinMaxScaler
+from marketnn.scorecard import IndexSystem
 from marketnn.seed import child_seed
 
 
@@ -34,6 +36,8 @@ class Config:
         max_fail: stop a restart after so many successive epochs without a better validation loss.
         score_margin: room below and above the scale as a share of its width, since a sigmoid never reaches 0 or 1; 0 is eq. 2.8.
         score_range: bottom and top of the scale; ``None`` takes them from the training rows.
+        index_system: ``default``, ``green`` or a YAML file: what the columns are as indices, which adds their directions and
+            dimensions; ``None`` takes any columns.
         grades: grade -> least relative score (0 bottom of the scale, 1 top); what earns none is ``poor``.
     """
 
@@ -44,6 +48,7 @@ class Config:
     max_fail: int = 20
     score_margin: float = 0.1
     score_range: tuple[float, ...] | None = None
+    index_system: str | None = None
     grades: dict[str, float] = field(
         default_factory=lambda: {"excellent": 0.85, "good": 0.70, "medium": 0.55, "pass": 0.40}
     )
@@ -63,6 +68,7 @@ class ScorecardAnalysis:
         predicted: (n,) the network's scores.
         baselines: name -> (n,) scores of the simpler models, which learn from all rows but the test rows.
         sensitivities: what moves the score on the test rows (``sensitivities``).
+        directions: what the index system says of them (``Directions``); ``None`` without one.
         singular_values: (P,) of the residuals' Jacobian at the end, largest first; ``None`` unless training was by
             Levenberg-Marquardt and P is at most 3,000.
     """
@@ -76,6 +82,7 @@ class ScorecardAnalysis:
     predicted: np.ndarray
     baselines: dict[str, np.ndarray]
     sensitivities: pd.DataFrame
+    directions: Directions | None
     singular_values: np.ndarray | None
 
 
@@ -92,10 +99,13 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         InputError: the table or the configuration cannot be used; the message says what to change.
     """
     _check(config)
-    with stage("table"):
+    system = None if config.index_system is None else IndexSystem.load(config.index_system)
+    with stage("data processing"):
         table = table.ready()
         score = table.numeric_target()
         features = table.features
+        if system is not None:
+            system.require(list(features.columns), table.source)
         try:
             split = three_way_split(
                 features,
@@ -108,7 +118,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         encoder = Encoder.fit(features.iloc[split.train])
         encoded = encoder.transform(features, source=table.source)
         score_range = _score_range(score, split, table, config)
-    with stage("training"):
+    with stage("network construction"):
         scaler = registry.build("scaler", parts.scaler).fit(encoded.frame.iloc[split.train])
         low, high = score_range
         margin = config.score_margin * (high - low)
@@ -129,7 +139,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         n_parameters = sum(p.numel() for p in fit.network.parameters())
         by_lm = "damping" in fit.history and n_parameters <= MAX_SPECTRUM
         spectrum = singular_values(fit.network, x[split.train], y[split.train]) if by_lm else None
-    with stage("sensitivities"):
+    with stage("application"):
         model = ScorecardModel(
             target=str(table.options.target),
             ids=tuple(table.schema.names(Role.ID)),
@@ -151,6 +161,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
             predicted=model.scores(encoded.frame),
             baselines=_baselines(encoded.frame, score, split),
             sensitivities=sensitivities(slopes, encoded.frame.iloc[split.train].std(ddof=0)),
+            directions=None if system is None else Directions.of(system, features, slopes),
             singular_values=spectrum,
         )
 

@@ -8,11 +8,13 @@ import pandas as pd
 from marketnn.pipeline.parts import Parts
 from marketnn.pipeline.rows import record_columns, repeats_text
 from marketnn.pipeline.scorecard.analysis import Config, ScorecardAnalysis
+from marketnn.pipeline.scorecard.directions import Directions
 from marketnn.pipeline.scorecard.measures import ScoreErrors
 from marketnn.pipeline.scorecard.scores import grade_counts
 from marketnn.pipeline.scorecard.training import MAX_SPECTRUM
 from marketnn.report import figures
 from marketnn.report.network_diagram import network_diagram
+from marketnn.report.scorecard_figures import radar_figure
 from marketnn.spelling import counted
 from marketnn.tracking import Run
 
@@ -26,6 +28,8 @@ def record(analysis: ScorecardAnalysis, config: Config, parts: Parts, out: Run) 
     _how_well(analysis, out)
     _grades(analysis, out)
     _what_moves(analysis, out)
+    if analysis.directions is not None:
+        _directions(analysis, analysis.directions, out)
     _training(analysis, config, parts, out)
 
 
@@ -125,6 +129,39 @@ def _what_moves(analysis: ScorecardAnalysis, out: Run) -> None:
         f"{strongest['sign_share']:.0%} of the test rows."
     )
     out.metric(min_sign_share=float(table["sign_share"].min()))
+
+
+def _directions(analysis: ScorecardAnalysis, directions: Directions, out: Run) -> None:
+    judged = directions.judged
+    wrong = judged.index[~judged["right"]]
+    out.section(
+        "Directions and dimensions",
+        f"The index system says of {len(judged)} indices whether more is better. In nine test rows of ten or more the learnt "
+        f"score moves that way with {len(judged) - len(wrong)} of them"
+        + (f"; not with {', '.join(wrong)}." if len(wrong) else "."),
+    )
+    out.table(
+        "directions", directions.signs, "Share of the test rows whose slope has the index's direction", index=True
+    )
+    out.metric(
+        mean_direction_share=float(judged["right_share"].mean()),
+        min_direction_share=float(judged["right_share"].min()),
+        n_wrong_directions=len(wrong),
+    )
+    out.headline(
+        f"The score moves as the index system says in {judged['right_share'].mean():.1%} of all slopes on test rows."
+    )
+    rank = pd.Series(analysis.predicted).rank(pct=True).to_numpy()
+    groups = {"best quarter": rank > 0.75, "all rows": np.ones(len(rank), dtype=bool), "worst quarter": rank <= 0.25}
+    means = pd.DataFrame({name: directions.dimensions[rows].mean() for name, rows in groups.items()}).rename_axis(
+        "dimension"
+    )
+    out.table("dimensions", means, "Mean quality of the indices by dimension, 0 to 1", index=True)
+    out.figure(
+        "dimensions",
+        radar_figure(means),
+        "Dimensions of the rows that the network scores best and worst, and of all: mean quality of the indices, 0 to 1.",
+    )
 
 
 def _training(analysis: ScorecardAnalysis, config: Config, parts: Parts, out: Run) -> None:

@@ -25,7 +25,7 @@ def record(analysis: SegmentAnalysis, config: Config, out: Run) -> None:
     _segments(analysis, config, out)
     _value(analysis, config, out)
     _algorithms(analysis, out)
-    _projector(analysis, out)
+    _tensorboard(analysis, out)
 
 
 def segments(analysis: SegmentAnalysis, value: str | None = None) -> pd.DataFrame:
@@ -199,16 +199,18 @@ def _algorithms(analysis: SegmentAnalysis, out: Run) -> None:
         out.metric(**{f"{name}_{found.name}": number for name, number in found.as_metrics().items()})
     for found in analysis.clusterings:
         out.timing(f"clustering: {found.name}", found.seconds)
-    curves: dict[str, list[str]] = {}
+    charts = {}
     for found in analysis.clusterings:
-        name = f"{found.lowered.replace(' ', '_')}/{found.name}"
-        out.curve(name, found.history)
-        curves.setdefault(f"{found.lowered} by round", []).append(name)
-    out.charts("clustering", curves)
+        family = found.lowered.replace(" ", "_")
+        out.curve(f"{family}/{found.name}", found.history)
+        charts[f"{found.lowered} by round"] = [f"{family}/"]  # alike in every run, whichever algorithms it has
+    out.charts("clustering", charts)
 
 
-def _projector(analysis: SegmentAnalysis, out: Run) -> None:
-    """Show the scaled rows in TensorBoard's projector, named by their segments."""
+def _tensorboard(analysis: SegmentAnalysis, out: Run) -> None:
+    """Record what only TensorBoard shows: how far rows lie from their segments' centres, and the rows in its projector."""
+    own_centre = analysis.model.centres[analysis.labels]
+    out.histogram("distance/to_own_centre", np.linalg.norm(analysis.scaled - own_centre, axis=1))
     shown = _shown_rows(analysis)
     segment = [analysis.model.segments[place] for place in analysis.labels[shown]]
     labels = pd.DataFrame(

@@ -68,7 +68,7 @@ def race(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
         )
         out.table("standings", table, "LM against the others", index=True)
         not_won = where_lm_does_not_win(table) or ["LM is first on every problem by every measure."]
-        for line in (note, *not_won, *cut_off(table, settings["levels"][0])):
+        for line in (note, *sooner_there(table), *not_won, *cut_off(table, settings["levels"][0])):
             out.headline(line)
             print(line)
         caption = "Training error by epoch and by second, one line per seed, from the same first weights."
@@ -82,7 +82,7 @@ def where_lm_does_not_win(table: pd.DataFrame) -> list[str]:
     lines = []
     for problem, rows in table.groupby(level="problem", sort=False):
         of_problem = rows.droplevel("problem")
-        for column in (name for name in table if name == "test_rmse" or "_to_" in name):
+        for column in (name for name in table if name == "test_rmse" or name.startswith(("epochs_to_", "seconds_to_"))):
             better = of_problem.loc[of_problem[column] < of_problem.at["LM", column], column]
             if len(better):
                 others = ", ".join(f"{method} {value:.3g}" for method, value in better.items())
@@ -90,6 +90,19 @@ def where_lm_does_not_win(table: pd.DataFrame) -> list[str]:
                 lines.append(
                     f"LM does not win on {problem}, {measure}: {others}, LM {of_problem.at['LM', column]:.3g}."
                 )
+    return lines
+
+
+def sooner_there(table: pd.DataFrame) -> list[str]:
+    """Say in sentences how much sooner LM has the training error with which each other optimiser ends."""
+    lines = []
+    for (problem, method), found in table.drop("LM", level="method").iterrows():
+        epochs, seconds = found["lm_epochs_to_its_end"], found["lm_seconds_to_its_end"]
+        if math.isfinite(epochs):
+            lines.append(
+                f"LM on {problem} has the last training error of {method} {found['epochs'] / epochs:.0f} times sooner by epochs "
+                f"({epochs:.0f} for {found['epochs']:.0f}) and {found['seconds'] / seconds:.1f} times by seconds."
+            )
     return lines
 
 
@@ -130,6 +143,10 @@ def ledger_rows(claims: Claims, table: pd.DataFrame, settings: Mapping[str, Any]
         for method, found in of_problem.iterrows():
             errors[f"{problem}: test RMSE of {method}"] = float(found["test_rmse"])
             # A budget that was not enough is a lower bound.
+            if method != "LM" and math.isfinite(found["lm_epochs_to_its_end"]):
+                epochs[f"{problem}: epochs of {method} per epoch of LM to its last training error"] = float(
+                    found["epochs"] / found["lm_epochs_to_its_end"]
+                )
             epochs[f"{problem}: epochs of {method}"] = float(min(found[f"epochs_to_{level}"], found["epochs"]))
     # Seconds differ between machines, and a ledger must not.
     not_won = where_lm_does_not_win(table[[name for name in table if not name.startswith("seconds")]])

@@ -41,15 +41,13 @@ def run_single(words: Sequence[str], primary: str, command: str) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             settings: Any = OmegaConf.to_container(composed, resolve=True)
-            chosen = choices(settings)
-            group = " ".join(f"{key}={chosen[key]}" for key in ("pipeline", "data") if key in chosen)
             run = execute(
                 settings,
                 folder,
                 threads=torch.get_num_threads(),
                 config_text=OmegaConf.to_yaml(composed),
                 command=command,
-                session={"settings": chosen, "group": group},
+                session={"settings": choices(settings)},
             )
             show(run)
         except Exception as error:

@@ -75,7 +75,7 @@ def standings(laps: Sequence[Lap], levels: Sequence[int]) -> pd.DataFrame:
 
     Returns:
         Indexed by problem and method: ``test_rmse``, ``train_mse`` (the last), ``epochs`` and ``seconds`` (in all), ``ended``
-        (0 when most seeds were cut off), ``lm_epochs_to_its_end`` and ``lm_seconds_to_its_end`` (until LM has the training
+        (0 when most seeds were cut off), ``lm_epochs_until_its_end`` and ``lm_seconds_until_its_end`` (until LM has the training
         MSE with which the method ended), and for every level the epochs and seconds to it; infinite where most seeds did
         not get there.
     """
@@ -94,7 +94,7 @@ def _line(lap: Lap, laps: Sequence[Lap], levels: Sequence[int]) -> dict[str, flo
         "seconds": lap.seconds[-1],
         "ended": float(lap.ended),
     }
-    line["lm_epochs_to_its_end"], line["lm_seconds_to_its_end"] = lm.reach(lap.loss[-1])
+    line["lm_epochs_until_its_end"], line["lm_seconds_until_its_end"] = lm.reach(lap.loss[-1])
     for level in levels:
         line[f"epochs_to_{level}"], line[f"seconds_to_{level}"] = lap.reach(lm.loss[min(level, len(lm.loss)) - 1])
     return line

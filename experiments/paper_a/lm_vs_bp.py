@@ -97,7 +97,7 @@ def sooner_there(table: pd.DataFrame) -> list[str]:
     """Say in sentences how much sooner LM has the training error with which each other optimiser ends."""
     lines = []
     for (problem, method), found in table.drop("LM", level="method").iterrows():
-        epochs, seconds = found["lm_epochs_to_its_end"], found["lm_seconds_to_its_end"]
+        epochs, seconds = found["lm_epochs_until_its_end"], found["lm_seconds_until_its_end"]
         if math.isfinite(epochs):
             lines.append(
                 f"LM on {problem} has the last training error of {method} {found['epochs'] / epochs:.0f} times sooner by epochs "
@@ -143,9 +143,9 @@ def ledger_rows(claims: Claims, table: pd.DataFrame, settings: Mapping[str, Any]
         for method, found in of_problem.iterrows():
             errors[f"{problem}: test RMSE of {method}"] = float(found["test_rmse"])
             # A budget that was not enough is a lower bound.
-            if method != "LM" and math.isfinite(found["lm_epochs_to_its_end"]):
+            if method != "LM" and math.isfinite(found["lm_epochs_until_its_end"]):
                 epochs[f"{problem}: epochs of {method} per epoch of LM to its last training error"] = float(
-                    found["epochs"] / found["lm_epochs_to_its_end"]
+                    found["epochs"] / found["lm_epochs_until_its_end"]
                 )
             epochs[f"{problem}: epochs of {method}"] = float(min(found[f"epochs_to_{level}"], found["epochs"]))
     # Seconds differ between machines, and a ledger must not.

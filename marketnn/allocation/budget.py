@@ -60,13 +60,14 @@ def allocate_budget(
 ) -> BudgetResult:
     """Divide a budget among channels so that the sum of their responses, less fixed costs, is largest.
 
-    Concave curves are divided by one price, which is exact. Otherwise a grid finds the channels worth having, the division
-    among them is exact again, and branch and bound over boxes of spends proves it.
+    Concave curves are divided by one price, which is exact. Otherwise a grid finds the channels worth having, the
+    division among them is exact again, and branch and bound over boxes of spends proves it.
 
     Args:
         curves: response curves, as a sequence or by name.
         budget: >= 0.
-        lower, upper: bounds of the spends: a number for all, one per channel, or by name in any order (others: 0, none).
+        lower, upper: bounds of the spends: a number for all, one per channel, or by name in any order (others: 0,
+            none).
         fixed_cost: in units of the response, paid by a channel with spend above 0; given like the bounds.
         spend: ``up_to`` the budget or ``all`` of it.
         frozen: channel -> spend that stays what it is.
@@ -76,9 +77,9 @@ def allocate_budget(
         max_boxes: of branch and bound; when they run out the status is ``gap``.
 
     Raises:
-        InputError: a negative, infinite or NaN number, shapes or names that disagree, lower bounds above the budget or an
-            upper bound, upper bounds below the budget with ``spend="all"``, ``method="concave"`` with curves that are not
-            concave or with fixed costs, a grid beyond 2 GiB. It names the amount missing.
+        InputError: a negative, infinite or NaN number, shapes or names that disagree, lower bounds above the budget or
+            an upper bound, upper bounds below the budget with ``spend="all"``, ``method="concave"`` with curves that
+            are not concave or with fixed costs, a grid beyond 2 GiB. It names the amount missing.
     """
     problem = budget_problem(
         curves, budget, lower=lower, upper=upper, fixed_cost=fixed_cost, frozen=frozen, spend=spend
@@ -156,7 +157,8 @@ def _by_one_price(problem: BudgetProblem, tolerance: float) -> ProvedSpend:
             else f"has a fixed cost of {problem.fixed_cost_k[index]:g}"
         )
         raise InputError(
-            f"method='concave' needs concave curves, but '{problem.channels[index]}' {why}; pass method='grid' or 'auto'."
+            f"method='concave' needs concave curves, but '{problem.channels[index]}' {why}; "
+            "pass method='grid' or 'auto'."
         )
     found = price_directed(
         problem.curves,

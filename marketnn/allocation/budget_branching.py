@@ -1,11 +1,11 @@
 """A proof for curves of any shape: branch and bound over boxes of spends, many boxes at a time.
 
-The dual price of a box bounds all spends in it. Where it is not tight, a channel would jump over a convex stretch of its
-curve; the box is cut at that channel's spend, and in each half the stretch is shorter. One budget couples the channels, so
-that seldom more than one of them jumps and few boxes are needed.
+The dual price of a box bounds all spends in it. Where it is not tight, a channel would jump over a convex stretch of
+its curve; the box is cut at that channel's spend, and in each half the stretch is shorter. One budget couples the
+channels, so that seldom more than one of them jumps and few boxes are needed.
 
-Channels that are alike could swap their spends, and every box would have as many twins. Some optimum has their spends in
-falling order, so that only such spends are searched: a bound on one channel bounds those before or after it.
+Channels that are alike could swap their spends, and every box would have as many twins. Some optimum has their spends
+in falling order, so that only such spends are searched: a bound on one channel bounds those before or after it.
 
 Shapes: N boxes, K channels.
 """

@@ -8,11 +8,11 @@ At a price each channel answers alone, and for every price p (>= 0 unless all mu
 
 is an upper bound of the problem, concave or not (weak duality). What the channels demand falls as the price rises; the
 search brackets the price at which they demand the budget, tries many prices at once, and divides what is left over in
-proportion. Concave curves: the answer's gap falls with the square of the bracket. D is never above the Frank-Wolfe bound
-``f(x) + max over s of f'(x) (s - x)`` at the same price, since a concave curve lies below its tangent.
+proportion. Concave curves: the answer's gap falls with the square of the bracket. D is never above the Frank-Wolfe
+bound ``f(x) + max over s of f'(x) (s - x)`` at the same price, since a concave curve lies below its tangent.
 
-A curve that is convex up to its inflection and concave beyond is best at ``lower``, ``upper`` or where its falling slope is
-the price; all curves of ``marketnn.allocation.curves`` are such.
+A curve that is convex up to its inflection and concave beyond is best at ``lower``, ``upper`` or where its falling
+slope is the price; all curves of ``marketnn.allocation.curves`` are such.
 
 Shapes: N problems (or boxes of one problem), K channels, P prices.
 """

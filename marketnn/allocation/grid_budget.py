@@ -1,7 +1,7 @@
 """Budgets for curves of any shape: dynamic programming on a grid, then the exact division among the channels it opens.
 
-The grid decides which channels are worth having, which no local method can. ``polish`` then forgets the grid: the channels
-beyond their inflections are concave there, so that one price divides what they spend exactly.
+The grid decides which channels are worth having, which no local method can. ``polish`` then forgets the grid: the
+channels beyond their inflections are concave there, so that one price divides what they spend exactly.
 
 Shapes: N problems, K channels, L levels.
 """
@@ -31,8 +31,8 @@ def grid_spend(
 ) -> tuple[Tensor, Tensor]:
     """Return the best spends (N, K) among multiples of a step beyond the lower bounds, and their values (N,).
 
-    The step is what the lower bounds leave of a budget, in ``levels - 1`` parts. Where no multiples keep all bounds the value
-    is ``-inf``.
+    The step is what the lower bounds leave of a budget, in ``levels - 1`` parts. Where no multiples keep all bounds the
+    value is ``-inf``.
     """
     step_n = (budget_n - lower_nk.sum(-1)) / (levels - 1)
     units_l = torch.arange(levels, dtype=budget_n.dtype, device=budget_n.device)
@@ -55,10 +55,11 @@ def polish(
     spend_all: bool = False,
     near_n: Tensor | None = None,
 ) -> PricedSpend:
-    """Return the best spends near given ones: exact among the channels beyond their inflections, the better of two ways.
+    """Return the best spends near given ones: exact among the channels beyond their inflections.
 
-    Channels below their inflections stay as they are, or fall to their lower bounds; at most one of them can be worth its
-    spend, since two such would do better to shift money between them. The bounds returned are those of the narrower problem.
+    Channels below their inflections stay as they are, or fall to their lower bounds; at most one of them can be worth
+    its spend, since two such would do better to shift money between them. The bounds returned are those of the narrower
+    problem.
     """
     inflection_nk = curves.inflection.expand_as(spend_nk)
     concave_nk = spend_nk > inflection_nk

@@ -2,10 +2,11 @@
 
     (f * g)(t) = max over s of f(s) + g(t - s)
 
-Channels are joined in a balanced tree, and the root of the tree is needed at one number of units only. Tables hold values
-and no decisions: the way back down asks each table for one number of units, which costs L sums and not L^2.
+Channels are joined in a balanced tree, and the root of the tree is needed at one number of units only. Tables hold
+values and no decisions: the way back down asks each table for one number of units, which costs L sums and not L^2.
 
-Shapes: B problems, K channels, L numbers of units 0 .. L-1. Tables are (L, B), so that every shift of one is contiguous.
+Shapes: B problems, K channels, L numbers of units 0 .. L-1. Tables are (L, B), so that every shift of one is
+contiguous.
 """
 
 from __future__ import annotations

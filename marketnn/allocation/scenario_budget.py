@@ -61,8 +61,8 @@ def allocate_scenarios(
 ) -> ScenarioBudgets:
     """Divide one budget anew in each scenario: what could be had if its curves were known.
 
-    Concave curves are exact. Others get a grid and an exact division among the channels it opens; their upper bound is the
-    Lagrangian one, without branching: ``allocate_budget`` closes its gap, scenario by scenario.
+    Concave curves are exact. Others get a grid and an exact division among the channels it opens; their upper bound is
+    the Lagrangian one, without branching: ``allocate_budget`` closes its gap, scenario by scenario.
 
     Args:
         curves: parameters (B, K).
@@ -103,9 +103,9 @@ def allocate_mean(
 ) -> BudgetResult:
     """Divide a budget once, so that the mean of the responses over the scenarios is largest.
 
-    A mean of concave curves is divided by one price. A mean of S-shaped curves may have any shape: a grid, refined about its
-    answer, finds the spend, and the upper bound is the Lagrangian one of a table that rounds every spend up; it is about
-    K / 8192 of the response above the best such bound.
+    A mean of concave curves is divided by one price. A mean of S-shaped curves may have any shape: a grid, refined
+    about its answer, finds the spend, and the upper bound is the Lagrangian one of a table that rounds every spend up;
+    it is about K / 8192 of the response above the best such bound.
 
     Args:
         curves: parameters (B, K).
@@ -115,7 +115,7 @@ def allocate_mean(
         InputError: those of ``allocate_budget``, or parameters of another shape.
     """
     problem = _problem(curves, budget, lower, upper, fixed_cost, spend)
-    check_levels(levels, *reversed(curves.shape))
+    check_levels(levels, len(problem.channels), curves.shape[0])
     mean = _Mean(curves, problem.budget)
     budget_1 = curves.scale.new_full((1,), problem.budget)
     lower_1k, upper_1k = problem.lower_k[None], problem.upper_k.clamp(max=problem.budget)[None]
@@ -206,7 +206,7 @@ def _zoom(
 
 
 def _table_bound(mean: _Mean, problem: BudgetProblem, upper_k: Tensor) -> float:
-    """Return the least of the Lagrangian bounds of a table: a cell brings what its upper end does and costs its lower end."""
+    """Return the least Lagrangian bound of a table: a cell brings what its upper end does and costs its lower end."""
     shares_c1 = torch.linspace(0, 1, _CELLS + 1, dtype=upper_k.dtype, device=upper_k.device)[:, None]
     edge_ck = problem.lower_k + shares_c1 * (upper_k - problem.lower_k)
     from_ck, to_ck = edge_ck[:-1], edge_ck[1:]

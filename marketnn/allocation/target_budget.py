@@ -62,7 +62,8 @@ def least_budget(
     if enough.response < target:
         raise InputError(
             f"target={target:g} is out of reach: max_budget={most:g} brings {enough.response:g}, "
-            f"{target - enough.response:g} less (and at most {enough.upper_bound:g}); raise max_budget or lower the target."
+            f"{target - enough.response:g} less (and at most {enough.upper_bound:g}); "
+            "raise max_budget or lower the target."
         )
     lower_k = per_channel("lower", options.get("lower"), channels, 0.0)
     for channel, amount in (options.get("frozen") or {}).items():

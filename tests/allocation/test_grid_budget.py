@@ -1,4 +1,4 @@
-"""S-shaped budgets and fixed costs: against an independent grid twice as fine, SLSQP and brute force, with proofs that hold."""
+"""S-shaped budgets and fixed costs: against a grid twice as fine, SLSQP and brute force, with proofs that hold."""
 
 from __future__ import annotations
 

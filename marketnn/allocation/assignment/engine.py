@@ -5,7 +5,9 @@ Shapes: n customers, k offers, r rows, u uses (`limits`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +16,21 @@ from torch import Tensor
 from marketnn.allocation.assignment.customers import Block, Customers
 from marketnn.allocation.assignment.limits import Limits
 from marketnn.allocation.assignment.prices import corrected, lower_dual
-from marketnn.allocation.assignment.reduced import best_choice, dual_sum, uses, value_sum, wanted_uses
+from marketnn.allocation.assignment.reduced import (
+    assigned,
+    best_choice,
+    dual_sum,
+    reduced_values,
+    uses,
+    wanted_uses,
+)
 from marketnn.allocation.assignment.settle import Settled, settle
 
-DEBUG = 0
 _SAMPLE = 32_000
 _FIRST_SAMPLE = 4_000
-_FIRST_TEMPERATURES = (0.3, 0.1, 0.03)  # of the values' spread
-_TEMPERATURES = (0.02, 0.006)
+_FIRST_TEMPERATURES = (0.3, 0.03)  # of typical values to begin with, of their spread to end with
+_LEAST_SPREAD = 0.01  # of typical values
+_TEMPERATURES = (0.02, 0.006)  # of the spread
 _STEPS = 6
 _CORRECTIONS = 2
 _SURE = 2.0  # of the last correction of a price: the lead that settles a customer
@@ -79,36 +88,38 @@ def solve(
     """
     sample = customers.sample(_SAMPLE, seed)
     m = sample.value_kb.shape[1]
-    spread, size = _scales(sample)
-    tolerance = 0.1 * OPTIMAL * size * customers.n / m
-    temperature = _TEMPERATURES[-1] * spread
+    scale = _scale(sample)
+    tolerance = 0.1 * OPTIMAL * scale.total * customers.n / m
+    temperature = _TEMPERATURES[-1] * scale.spread
     small = customers.n * customers.k <= _SMALL
     if small or limits.n_rows == 0:
         y_r, lead = np.zeros(limits.n_rows), 0.0
     else:
         share = limits.share(m / customers.n)
-        y_r, lead = _sampled_prices(sample, share, y_r, spread), 0.0
+        y_r, lead = _sampled_prices(sample, share, y_r, scale), 0.0
         for _ in range(_CORRECTIONS if customers.n > m else 0):
             use_u = _wanted(customers, limits, y_r) * (m / customers.n)
-            better_r = corrected(sample, share, y_r, _TEMPERATURES[0] * spread, use_u)
+            better_r = corrected(sample, share, y_r, _TEMPERATURES[0] * scale.spread, use_u)
             moved = float(np.abs(limits.row_ru.T @ (better_r - y_r)).max())
-            if DEBUG: print('moved', moved)
+            if DEBUG:
+                print("moved", moved)
             y_r, lead = better_r, _SURE * moved
     best: Assignment | None = None
     for _ in range(max_rounds):
         if customers.n <= m:
             settled = settle(sample, limits, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
+            inside_n = None
         else:
-            settled = _settle_rest(customers, limits, y_r, lead, temperature, tolerance, max_nodes)
+            settled, inside_n = _settle_rest(customers, limits, y_r, lead, temperature, tolerance, max_nodes)
         if settled is not None:
-            found = _prove(customers, limits, settled)
+            found = _prove(customers, limits, settled, inside_n)
             best = found if best is None else _better(best, found)
-            if best.gap <= OPTIMAL:
+            if best.gap <= OPTIMAL or found.upper_bound - found.value <= settled.loss + tolerance:
                 break
             y_r = settled.y_r
         if customers.n <= m:
             break
-        lead *= _WIDER
+        lead = _WIDER * max(lead, settled.lead if settled is not None and np.isfinite(settled.lead) else 0.0)
     return best
 
 
@@ -118,27 +129,37 @@ def _better(one: Assignment, other: Assignment) -> Assignment:
     return Assignment(higher.offer_n, higher.y_r, higher.value, bound, higher.size)
 
 
-def _scales(sample: Block) -> tuple[float, float]:
-    """Return the spread of the values about their offer's median, and the sum of the sizes of the best ones."""
+class _Scale(NamedTuple):
+    """The sizes of some values: typical ones, their spread about the offer's mean, and the sum of the customers' best."""
+
+    typical: float
+    spread: float
+    total: float
+
+
+def _scale(sample: Block) -> _Scale:
     value_kb = sample.value_kb[:, :_FIRST_SAMPLE].double()
-    possible_kb = value_kb.isfinite()
+    possible_kb = value_kb > -torch.inf
     value_kb = torch.where(possible_kb, value_kb, 0.0)
-    count_k = possible_kb.sum(1).clamp(min=1)
-    mean_k = value_kb.sum(1) / count_k
+    count_k = possible_kb.sum(1)
+    mean_k = value_kb.sum(1) / count_k.clamp(min=1)
     away_kb = torch.where(possible_kb, value_kb - mean_k[:, None], 0.0).abs()
-    typical = torch.stack([away_kb.sum() / count_k.sum(), value_kb.abs().max()])
-    top_b = sample.value_kb.amax(0).clamp(min=0)
-    spread, largest, size = torch.cat([typical, top_b.sum(dtype=torch.float64).view(1)]).tolist()
-    return max(spread, 1e-9 * largest, 1e-300), size
+    total = sample.value_kb.amax(0).clamp(min=0).sum(dtype=torch.float64)
+    sums = torch.stack([value_kb.abs().sum(), away_kb.sum(), count_k.sum().double(), total]).tolist()
+    typical = sums[0] / max(sums[2], 1.0) or 1.0
+    return _Scale(typical, max(sums[1] / max(sums[2], 1.0), _LEAST_SPREAD * typical), sums[3])
 
 
-def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, spread: float) -> np.ndarray:
+def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, scale: _Scale) -> np.ndarray:
     """Return the row prices of a sample within its share of the limits."""
     if y_r is None:
         first = Block(*(None if tensor is None else tensor[:, :_FIRST_SAMPLE].contiguous() for tensor in sample[:2]))
         share = limits.share(first.value_kb.shape[1] / sample.value_kb.shape[1])
-        y_r = lower_dual(first, share, np.zeros(limits.n_rows), [spread * t for t in _FIRST_TEMPERATURES], _STEPS)
-    return lower_dual(sample, limits, y_r, [spread * t for t in _TEMPERATURES], _STEPS)
+        last = _FIRST_TEMPERATURES[1] * scale.spread
+        n_falls = math.ceil(math.log(_FIRST_TEMPERATURES[0] * max(scale.typical, scale.spread) / last, 3))
+        falling = [last * 3.0**fall for fall in range(n_falls, -1, -1)]
+        y_r = lower_dual(first, share, np.zeros(limits.n_rows), falling, _STEPS)
+    return lower_dual(sample, limits, y_r, [scale.spread * t for t in _TEMPERATURES], _STEPS)
 
 
 def _wanted(customers: Customers, limits: Limits, y_r: np.ndarray) -> np.ndarray:
@@ -155,8 +176,8 @@ def _settle_rest(
     temperature: float,
     tolerance: float,
     max_nodes: int,
-) -> Settled | None:
-    """Settle those whose best offer leads, in one pass, and the rest in memory."""
+) -> tuple[Settled | None, Tensor]:
+    """Settle those whose best offer leads, in one pass, and the rest in memory; also say who the rest is (n,)."""
     offer_n = torch.empty(customers.n, dtype=torch.int16, device=customers.device)
     price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
     open_parts, used_u = [], None
@@ -169,27 +190,53 @@ def _settle_rest(
         block_u = uses(block, offer_b)
         used_u = block_u if used_u is None else used_u + block_u
     open_index = torch.cat(open_parts)
-    if DEBUG: print("open", len(open_index), lead, temperature)
+    if DEBUG:
+        print("open", len(open_index), lead, temperature)
     left = limits if used_u is None else limits.less(used_u.cpu().numpy())
-    settled = settle(customers.take(open_index), left, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
+    inside_n = torch.zeros(customers.n, dtype=torch.bool, device=customers.device)
+    inside_n[open_index] = True
+    rest = customers.take(open_index)
+    temperature = min(temperature, 0.1 * lead)
+    settled = settle(rest, left, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
     if settled is None:
-        return None
-    if DEBUG: print('error', settled.y_r-y_r)
+        return None, inside_n
     offer_n[open_index] = settled.offer_m
-    return Settled(offer_n, settled.y_r, settled.excess, settled.lead)
+    return replace(settled, offer_m=offer_n), inside_n
 
 
-def _prove(customers: Customers, limits: Limits, settled: Settled) -> Assignment:
+def _prove(customers: Customers, limits: Limits, settled: Settled, inside_n: Tensor | None) -> Assignment:
     """Sum up the value and its bound in float64 over all customers."""
     price_u = torch.as_tensor(limits.price(settled.y_r)).to(customers.device)
     sums = torch.zeros(3, dtype=torch.float64, device=customers.device)
+    least_lead = torch.full((), torch.inf, dtype=torch.float64, device=customers.device)
     for start, block in customers.blocks():
         exact = block.double()
-        offer_b = settled.offer_m[start : start + block.value_kb.shape[1]]
-        value = value_sum(exact, offer_b)
-        sums += torch.stack([dual_sum(exact, price_u), value, value])
+        rows = slice(start, start + block.value_kb.shape[1])
+        value_b = assigned(exact.value_kb, settled.offer_m[rows])
+        sums += torch.stack([dual_sum(exact, price_u), value_b.sum(), value_b.abs().sum()])
+        if inside_n is not None and np.isfinite(settled.excess):
+            margin_b = best_choice(exact, price_u).margin_b.masked_fill_(inside_n[rows], torch.inf)
+            least_lead = torch.minimum(least_lead, margin_b.amin())
     dual, value, size = sums.tolist()
     bound = dual + float(limits.bound_r @ settled.y_r)
-    if np.isfinite(settled.excess):
+    if np.isfinite(settled.excess) and float(least_lead) > settled.lead:
         bound = min(bound, value + settled.excess)
     return Assignment(settled.offer_m, settled.y_r, value, max(bound, value), size)
+
+
+def entry_prices(customers: Customers, limits: Limits, y_r: np.ndarray) -> np.ndarray:
+    """Return for each closed offer (k,) what its first contact would add at these row prices; 0 for the others."""
+    price_u = torch.as_tensor(limits.price(y_r)).to(customers.device)
+    own_u = torch.as_tensor(limits.row_ru.T @ y_r).to(customers.device)
+    gain_k = own_u.new_zeros(limits.k)
+    for _, block in customers.blocks():
+        exact = block.double()
+        top_b = reduced_values(exact, price_u).amax(0).clamp_(min=0)
+        gain_k = torch.maximum(gain_k, (reduced_values(exact, own_u) - top_b).amax(1))
+    return np.where(limits.closed_k, gain_k.cpu().numpy(), 0.0)
+
+
+def count_without_offer(customers: Customers) -> int:
+    """Return how many customers have no possible offer."""
+    counts = [(block.value_kb.amax(0) == -torch.inf).sum() for _, block in customers.blocks()]
+    return int(torch.stack(counts).sum())

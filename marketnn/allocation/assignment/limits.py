@@ -12,7 +12,7 @@ Shapes: k offers, r rows, u uses: k, or 2 k where contacts differ in cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,11 +26,15 @@ class Limits:
         row_ru: A, the rows' coefficients.
         bound_r: b.
         closed_k: offers nobody may get.
+        capacity_k, minimum_k, budget_c: which offers and channels have a row, in that order.
     """
 
     row_ru: np.ndarray
     bound_r: np.ndarray
     closed_k: np.ndarray
+    capacity_k: np.ndarray
+    minimum_k: np.ndarray
+    budget_c: np.ndarray
 
     @classmethod
     def of(
@@ -52,22 +56,20 @@ class Limits:
             budget_c: what each channel may spend; infinite for no limit.
             cost_k: of a contact; ``None`` where it differs by customer.
         """
-        k = len(capacity_k)
-        unit = np.eye(k)
-        open_k = capacity_k > 0
-        rows, bounds = [unit[open_k & (capacity_k < n)]], [capacity_k[open_k & (capacity_k < n)]]
-        rows.append(-unit[minimum_k > 0])
-        bounds.append(-minimum_k[minimum_k > 0])
-        if channel_k is not None and budget_c is not None:
-            finite_c = np.isfinite(budget_c)
-            member_ck = (channel_k == np.arange(len(budget_c))[:, None]).astype(float)[finite_c]
-            if cost_k is None:
-                rows = [np.hstack([row, np.zeros_like(row)]) for row in rows]
-                rows.append(np.hstack([np.zeros_like(member_ck), member_ck]))
-            else:
-                rows.append(member_ck * cost_k)
-            bounds.append(budget_c[finite_c])
-        return cls(np.vstack(rows), np.concatenate(bounds).astype(float), ~open_k)
+        unit = np.eye(len(capacity_k))
+        open_k, limited_k, demanding_k = capacity_k > 0, (capacity_k > 0) & (capacity_k < n), minimum_k > 0
+        row_ru = np.vstack([unit[limited_k], -unit[demanding_k]])
+        bound_r = np.concatenate([capacity_k[limited_k], -minimum_k[demanding_k]]).astype(float)
+        if channel_k is None or budget_c is None:
+            return cls(row_ru, bound_r, ~open_k, limited_k, demanding_k, np.zeros(0, dtype=bool))
+        finite_c = np.isfinite(budget_c)
+        member_ck = (channel_k == np.arange(len(budget_c))[:, None]).astype(float)[finite_c]
+        if cost_k is None:
+            row_ru = np.block([[row_ru, np.zeros_like(row_ru)], [np.zeros_like(member_ck), member_ck]])
+        else:
+            row_ru = np.vstack([row_ru, member_ck * cost_k])
+        bound_r = np.concatenate([bound_r, budget_c[finite_c]])
+        return cls(row_ru, bound_r, ~open_k, limited_k, demanding_k, finite_c)
 
     @property
     def k(self) -> int:
@@ -82,11 +84,7 @@ class Limits:
     @cached_property
     def only_counts(self) -> bool:
         """Whether all rows are capacities and minimum volumes: then the linear programme has whole solutions."""
-        return self.row_ru.shape[1] == self.k and bool(((self.row_ru != 0).sum(1) == 1).all() and self._whole)
-
-    @property
-    def _whole(self) -> bool:
-        return bool((np.abs(self.row_ru).max(1, initial=0) == 1).all() and (self.bound_r == np.round(self.bound_r)).all())
+        return not self.budget_c.any()
 
     def price(self, y_r: np.ndarray) -> np.ndarray:
         """Return the prices of the uses (u,) at row prices (r,); a closed offer is beyond all prices."""
@@ -96,8 +94,22 @@ class Limits:
 
     def less(self, use_u: np.ndarray) -> Limits:
         """Return what remains of the limits after some uses (u,)."""
-        return Limits(self.row_ru, self.bound_r - self.row_ru @ use_u, self.closed_k)
+        return replace(self, bound_r=self.bound_r - self.row_ru @ use_u)
 
     def share(self, part: float) -> Limits:
         """Return the limits of a sample of the customers."""
-        return Limits(self.row_ru, self.bound_r * part, self.closed_k)
+        return replace(self, bound_r=self.bound_r * part)
+
+    def split(self, y_r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the prices of a contact (k,), those of minimum volumes negative, and of the budgets (c,)."""
+        n_capacities, n_minima = int(self.capacity_k.sum()), int(self.minimum_k.sum())
+        count_k, budget_c = np.zeros(self.k), np.zeros(len(self.budget_c))
+        count_k[self.capacity_k] = y_r[:n_capacities]
+        count_k[self.minimum_k] -= y_r[n_capacities : n_capacities + n_minima]
+        budget_c[self.budget_c] = y_r[n_capacities + n_minima :]
+        return count_k, budget_c
+
+    def join(self, count_k: np.ndarray, budget_c: np.ndarray) -> np.ndarray:
+        """Return row prices (r,) from those of contacts and budgets, the reverse of `split`."""
+        rows = [count_k[self.capacity_k], -count_k[self.minimum_k], budget_c[self.budget_c]]
+        return np.maximum(np.concatenate(rows), 0.0)

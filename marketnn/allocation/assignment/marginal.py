@@ -43,26 +43,18 @@ class WholeAnswer(NamedTuple):
     bound: float
 
 
-def cells_within(block: Block, limits: Limits, price_u: np.ndarray, slack: float) -> Cells:
-    """Return the contacts that are within some slack of the customer's best at these prices.
+def open_cells(block: Block, limits: Limits) -> Cells:
+    """Return the possible contacts of some customers.
 
     Args:
         block: customers on the CPU in float64.
         limits: whose rows the cells use.
-        price_u: of the uses.
-        slack: infinite for all possible contacts.
     """
-    k = limits.k
     value_km = block.value_kb.numpy()
-    cost_km = None if block.cost_kb is None else block.cost_kb.numpy()
-    reduced_km = value_km - price_u[:k, None]
-    if cost_km is not None:
-        reduced_km = reduced_km - price_u[k:, None] * cost_km
-    top_m = np.maximum(reduced_km.max(0), 0.0)
-    customer_c, offer_c = np.nonzero(((reduced_km >= top_m - slack) & (reduced_km > -np.inf)).T)
+    customer_c, offer_c = np.nonzero((value_km > -np.inf).T)
     row_rc = limits.row_ru[:, offer_c]
-    if cost_km is not None:
-        row_rc = row_rc + limits.row_ru[:, k + offer_c] * cost_km[offer_c, customer_c]
+    if block.cost_kb is not None:
+        row_rc = row_rc + limits.row_ru[:, limits.k + offer_c] * block.cost_kb.numpy()[offer_c, customer_c]
     return Cells(customer_c, offer_c, value_km[offer_c, customer_c], row_rc)
 
 

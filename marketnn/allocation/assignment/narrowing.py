@@ -16,9 +16,7 @@ from marketnn.allocation.assignment.limits import Limits
 from marketnn.allocation.assignment.prices import lower_dual
 from marketnn.allocation.assignment.reduced import best_choice, uses
 
-_COOLING = 0.15
 _STEPS = 4
-_LEVELS = 12
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,8 @@ def settle_leads(block: Block, narrowed: Narrowed, y_r: np.ndarray, lead: float)
     return Narrowed(offer_m, narrowed.open_index[open_b], limits, y_r, lead)
 
 
-def narrow(block: Block, start: Narrowed, temperature: float, most_open: int, width: float) -> Narrowed:
-    """Lower the temperature and settle customers until at most so many are open.
-
-    Args:
-        block: all customers.
-        start: who is open, and the row prices found at ``temperature``.
-        temperature: to begin with.
-        most_open: nothing is done where there are no more.
-        width: by how many temperatures a best offer must lead.
-    """
-    narrowed = start
-    for _ in range(_LEVELS):
-        if len(narrowed.open_index) <= most_open:
-            break
-        part = block.at(narrowed.open_index)
-        y_r = lower_dual(part, narrowed.limits, narrowed.y_r, [temperature], _STEPS)
-        narrowed = settle_leads(block, narrowed, y_r, width * temperature)
-        temperature *= _COOLING
-    return narrowed
+def narrow(block: Block, narrowed: Narrowed, temperature: float, width: float) -> Narrowed:
+    """Price the open customers at a temperature and settle those whose best offer leads by so many temperatures."""
+    part = block.at(narrowed.open_index)
+    y_r = lower_dual(part, narrowed.limits, narrowed.y_r, [temperature], _STEPS)
+    return settle_leads(block, narrowed, y_r, width * temperature)

@@ -61,9 +61,7 @@ def lower_dual(block: Block, limits: Limits, y_r: np.ndarray, temperatures: list
     return y_r
 
 
-def corrected(
-    sample: Block, limits: Limits, y_r: np.ndarray, temperature: float, use_u: np.ndarray
-) -> np.ndarray:
+def corrected(sample: Block, limits: Limits, y_r: np.ndarray, temperature: float, use_u: np.ndarray) -> np.ndarray:
     """Return row prices (r,) after one Newton step with the uses of all customers and the curvature of a sample.
 
     Args:

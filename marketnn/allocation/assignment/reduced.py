@@ -69,7 +69,9 @@ def smoothed_dual(block: Block, price_u: Tensor, temperature: float) -> Smoothed
         square = (weighted_kb * block.cost_kb.square()).sum(1).double()
         own_uu = torch.cat([torch.cat([count.diag(), cost.diag()]), torch.cat([cost.diag(), square.diag()])], dim=1)
     curvature_uu = (own_uu - (weighted_ub @ use_ub.T).double()) / temperature
-    return SmoothedDual(value_b.sum(dtype=torch.float64) * binary_temperature, weighted_ub.sum(1).double(), curvature_uu)
+    return SmoothedDual(
+        value_b.sum(dtype=torch.float64) * binary_temperature, weighted_ub.sum(1).double(), curvature_uu
+    )
 
 
 def best_choice(block: Block, price_u: Tensor) -> Choice:
@@ -84,6 +86,14 @@ def best_choice(block: Block, price_u: Tensor) -> Choice:
     for j, reduced_b in enumerate(reduced_kb):
         offer_b.masked_fill_((reduced_b == best_b) & (best_b > 0), j)
     return Choice(offer_b, best_b - second_b)
+
+
+def near_best(block: Block, price_u: Tensor, slack: float) -> Block:
+    """Rule out all contacts that fall short of the customer's best by more than some slack at these prices."""
+    reduced_kb = reduced_values(block, price_u)
+    far_kb = (reduced_kb < reduced_kb.amax(0).clamp_(min=0) - slack) | (reduced_kb == -torch.inf)
+    cost_kb = None if block.cost_kb is None else block.cost_kb.masked_fill(far_kb, 0.0)
+    return Block(block.value_kb.masked_fill(far_kb, -torch.inf), cost_kb, block.weight_b)
 
 
 def dual_sum(block: Block, price_u: Tensor) -> Tensor:

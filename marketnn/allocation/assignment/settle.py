@@ -4,7 +4,7 @@ The programme's prices are exact for everybody if the bound they prove meets the
 early and it is done again. Where budgets make whole solutions worse than fractional ones, a solution better than the one in hand
 can differ from a customer's best offer only if that leads by less than the gap: an integer programme over those is exact as well.
 
-Shapes: k offers, m customers, g groups of equal ones, c cells (a customer or group and an offer), r rows (`limits`).
+Shapes: k offers, m customers, g groups of equal ones, c cells (a group and an offer), r rows (`limits`).
 """
 
 from __future__ import annotations
@@ -17,23 +17,20 @@ from torch import Tensor
 
 from marketnn.allocation.assignment.customers import Block
 from marketnn.allocation.assignment.limits import Limits
-from marketnn.allocation.assignment.marginal import (
-    Cells,
-    cells_within,
-    fits,
-    round_down,
-    solve_integer,
-    solve_linear,
-)
+from marketnn.allocation.assignment.marginal import Cells, fits, open_cells, round_down, solve_integer, solve_linear
 from marketnn.allocation.assignment.narrowing import Narrowed, all_open, narrow, settle_leads
-from marketnn.allocation.assignment.reduced import dual_sum, value_sum
-from marketnn.allocation.assignment.ties import group_equal, spread_over
+from marketnn.allocation.assignment.reduced import dual_sum, near_best, value_sum
+from marketnn.allocation.assignment.ties import group_equal, one_of_each, spread_over
 
-_OPEN = 600  # customers that are left to the programme
+_OPEN = 600  # groups of customers that are left to the programme
+_GROUPED = 50_000  # customers among whom groups are looked for
 _WIDTH = 10.0  # temperatures of lead that settle a customer
 _WIDER = 4
 _ATTEMPTS = 4
-_INTEGER_CELLS = 20_000
+_COOLING = 0.15
+_RESOLVED = 200  # roundings of the largest value: a shorter lead is none
+_INTEGER_CELLS = 3_000
+_FIRST_NODES = 100
 
 
 @dataclass(frozen=True)
@@ -43,26 +40,43 @@ class Settled:
     Attributes:
         offer_m: index of each customer's offer, -1 for none.
         y_r: row prices.
-        excess: no whole solution is worth more than this one by more than that, provided that nobody outside the block would have
-            to take another than the best offer, since it leads by more than ``lead``. Infinite: the prices alone bound it.
+        loss: by how much the linear programme, which may split a contact, is worth more.
+        excess: no whole solution is worth more than this one by more than that, provided that nobody outside has a best offer that
+            leads by ``lead`` or less. Infinite: the prices alone bound it.
         lead: see ``excess``.
     """
 
     offer_m: Tensor
     y_r: np.ndarray
+    loss: float = 0.0
     excess: float = np.inf
     lead: float = 0.0
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """The settled and what a programme took (c,) for the open ones, worth ``value`` in all."""
+class _Open:
+    """What is left to a programme: the groups (open customers' numbers in ``group_o``) with their weights and limits."""
 
     narrowed: Narrowed
+    group_o: Tensor
     cells: Cells
+    weight_g: np.ndarray
+    settled_value: float
+
+    @property
+    def bound_r(self) -> np.ndarray:
+        return self.narrowed.limits.bound_r
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a programme took (c,) for the open ones, worth ``value`` with the settled ones."""
+
+    open: _Open
     taken_c: np.ndarray
-    y_r: np.ndarray
     value: float
+    y_r: np.ndarray
+    loss: float = 0.0
     excess: float = np.inf
     lead: float = 0.0
 
@@ -84,93 +98,107 @@ def settle(
         ``None`` if the limits cannot be met, or nothing was found that meets them.
     """
     groups = group_equal(block)
-    distinct = block
-    if groups is not None:
-        size_g = torch.bincount(groups.group_m, minlength=len(groups.first_g)).to(block.value_kb.dtype)
-        distinct = block.at(groups.first_g)._replace(weight_b=size_g)
+    distinct = one_of_each(block, groups)
     answer = _linear(distinct, limits, y_r, temperature, tolerance)
     if answer is not None and not limits.only_counts:
         answer = _whole(distinct.double(), limits, answer, tolerance, max_nodes)
     if answer is None:
         return None
-    group_c = answer.narrowed.open_index.cpu().numpy()[answer.cells.customer_c]
+    place_g = torch.full_like(groups.first_g, -1)
+    place_g[answer.open.narrowed.open_index] = answer.open.group_o
+    place_m = place_g[groups.group_m]
+    open_m = (place_m >= 0).nonzero()[:, 0]
+    cells = answer.open.cells
     count_c = np.round(answer.taken_c).astype(np.int64)
-    offer_m = answer.narrowed.offer_m
-    if groups is None:
-        customer, cell = group_c[count_c > 0], count_c > 0
-    else:
-        offer_m = offer_m[groups.group_m]
-        customer, cell = spread_over(groups, group_c, count_c)
-    offer = torch.as_tensor(answer.cells.offer_c[cell]).to(offer_m.device, offer_m.dtype)
-    offer_m = offer_m.index_copy(0, torch.as_tensor(customer).to(offer_m.device), offer)
-    return Settled(offer_m, answer.y_r, answer.excess, answer.lead)
+    member, cell = spread_over(place_m[open_m].cpu().numpy(), cells.customer_c, count_c)
+    offer_m = answer.open.narrowed.offer_m[groups.group_m]
+    offer_m[open_m[torch.as_tensor(member).to(open_m.device)]] = torch.as_tensor(cells.offer_c[cell]).to(offer_m)
+    return Settled(offer_m, answer.y_r, answer.loss, answer.excess, answer.lead)
 
 
-def _linear(
-    block: Block, limits: Limits, y_r: np.ndarray, temperature: float, tolerance: float
-) -> _Answer | None:
+def _linear(block: Block, limits: Limits, y_r: np.ndarray, temperature: float, tolerance: float) -> _Answer | None:
     """Solve the linear programme over fewer and fewer settled customers until its prices are exact for all."""
     exact = block.double()
-    everybody = all_open(block, limits, y_r)
-    most_open, width = _OPEN, _WIDTH
+    answer = None
     for attempt in range(_ATTEMPTS):
-        narrowed = everybody
-        if attempt < _ATTEMPTS - 1:
-            narrowed = narrow(block, everybody, temperature, most_open, width)
-        complete = len(narrowed.open_index) == len(everybody.open_index)
-        cells, weight = _cells(exact, narrowed, np.inf if complete else 2 * narrowed.lead)
-        programme = solve_linear(cells, weight, narrowed.limits.bound_r)
-        if programme is not None:
-            value = float(value_sum(exact, narrowed.offer_m)) + float(cells.value_c @ programme.taken_c)
-            answer = _Answer(narrowed, cells, programme.taken_c, programme.y_r, value)
-            if complete or _bound(exact, limits, programme.y_r) - value <= tolerance:
-                return answer
-        elif complete:
-            return None
-        most_open, width = most_open * _WIDER, width * _WIDER
+        left = _narrowed(block, exact, all_open(block, limits, y_r), temperature, _WIDER**attempt)
+        linear = solve_linear(left.cells, left.weight_g, left.bound_r)
+        if linear is not None:
+            value = left.settled_value + float(left.cells.value_c @ linear.taken_c)
+            answer = _Answer(left, linear.taken_c, value, linear.y_r)
+            if _bound(exact, limits, linear.y_r) - value <= tolerance:
+                break
+        if np.isinf(left.narrowed.lead):
+            break
     return answer
 
 
-def _whole(
-    exact: Block, limits: Limits, linear: _Answer, tolerance: float, max_nodes: int
-) -> _Answer | None:
+def _narrowed(block: Block, exact: Block, narrowed: Narrowed, temperature: float, wider: float) -> _Open:
+    """Settle customers until few groups are left open; nobody where they are few from the start."""
+    largest = float(torch.where(block.value_kb.isfinite(), block.value_kb, 0.0).abs().max())
+    least_lead = wider * _RESOLVED * torch.finfo(block.value_kb.dtype).eps * largest
+    while True:
+        if len(narrowed.open_index) <= max(_GROUPED, wider * _OPEN):
+            left = _left_open(exact, narrowed, 2 * narrowed.lead)
+            if len(left.weight_g) <= wider * _OPEN or narrowed.lead <= least_lead:
+                return left
+        narrowed = narrow(block, narrowed, temperature, _WIDTH * wider)
+        temperature *= _COOLING
+
+
+def _whole(exact: Block, limits: Limits, linear: _Answer, tolerance: float, max_nodes: int) -> _Answer | None:
     """Make a linear programme's answer whole, then as good as whole answers get."""
-    narrowed, cells = linear.narrowed, linear.cells
-    weight = _weight(exact, narrowed)
-    taken_c = round_down(cells, weight, narrowed.limits.bound_r, linear.taken_c)
-    fallback, lead = None, np.inf
-    if fits(cells, narrowed.limits.bound_r, taken_c):
-        value = linear.value + float(cells.value_c @ (taken_c - linear.taken_c))
-        fallback = _Answer(narrowed, cells, taken_c, linear.y_r, value)
-        lead = _bound(exact, limits, linear.y_r) - value
-        if lead <= tolerance:
-            return fallback
-    everybody = all_open(exact, limits, linear.y_r)
-    narrowed = settle_leads(exact, everybody, linear.y_r, lead) if np.isfinite(lead) else everybody
-    cells, weight = _cells(exact, narrowed, lead)
-    if len(cells.value_c) > _INTEGER_CELLS:
-        return fallback
-    integer = solve_integer(cells, weight, narrowed.limits.bound_r, max_nodes)
+    bound = _bound(exact, limits, linear.y_r)
+    best = _rounded(linear)
+    if best is None or bound - best.value > tolerance:
+        best = _better(best, _integer(linear, linear.open, _FIRST_NODES, np.inf))
+    lead = np.inf if best is None else bound - best.value
+    if lead > tolerance:
+        everybody = all_open(exact, limits, linear.y_r)
+        narrowed = everybody if best is None else settle_leads(exact, everybody, linear.y_r, lead)
+        left = _left_open(exact, narrowed, lead)
+        if len(left.cells.value_c) <= _INTEGER_CELLS:
+            best = _better(best, _integer(linear, left, max_nodes, lead))
+    return best
+
+
+def _rounded(linear: _Answer) -> _Answer | None:
+    left = linear.open
+    taken_c = round_down(left.cells, left.weight_g, left.bound_r, linear.taken_c)
+    if not fits(left.cells, left.bound_r, taken_c):
+        return None
+    loss = float(left.cells.value_c @ (linear.taken_c - taken_c))
+    return _Answer(left, taken_c, linear.value - loss, linear.y_r, loss)
+
+
+def _integer(linear: _Answer, left: _Open, max_nodes: int, lead: float) -> _Answer | None:
+    """Solve the integer programme over what is left; it bounds all others where everything within a finite lead is."""
+    integer = solve_integer(left.cells, left.weight_g, left.bound_r, max_nodes)
     if integer is None:
-        return fallback
-    taken_value = float(cells.value_c @ integer.taken_c)
-    value = float(value_sum(exact, narrowed.offer_m)) + taken_value
-    if fallback is not None and value < fallback.value:
-        return fallback
-    return _Answer(narrowed, cells, integer.taken_c, linear.y_r, value, max(integer.bound - taken_value, 0.0), lead)
+        return None
+    taken_value = float(left.cells.value_c @ integer.taken_c)
+    value = left.settled_value + taken_value
+    complete = np.isfinite(lead) or np.isinf(left.narrowed.lead)
+    excess = max(integer.bound - taken_value, 0.0) if complete else np.inf
+    return _Answer(left, integer.taken_c, value, linear.y_r, linear.value - value, excess, lead)
 
 
-def _cells(exact: Block, narrowed: Narrowed, slack: float) -> tuple[Cells, np.ndarray]:
+def _better(one: _Answer | None, other: _Answer | None) -> _Answer | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.value >= one.value else one
+
+
+def _left_open(exact: Block, narrowed: Narrowed, slack: float) -> _Open:
+    """Collect the contacts within some slack of the best; customers who are equal in these are one group."""
     part = exact.at(narrowed.open_index)
-    on_host = Block(*(None if tensor is None else tensor.cpu() for tensor in part))
-    cells = cells_within(on_host, narrowed.limits, narrowed.limits.price(narrowed.y_r), slack)
-    return cells, _weight(exact, narrowed)
-
-
-def _weight(exact: Block, narrowed: Narrowed) -> np.ndarray:
-    if exact.weight_b is None:
-        return np.ones(len(narrowed.open_index))
-    return exact.weight_b[narrowed.open_index].cpu().numpy()
+    price_u = torch.as_tensor(narrowed.limits.price(narrowed.y_r)).to(part.value_kb.device)
+    part = near_best(part, price_u, slack)
+    groups = group_equal(part)
+    merged = Block(*(None if tensor is None else tensor.cpu() for tensor in one_of_each(part, groups)))
+    weight_g = np.ones(merged.value_kb.shape[1]) if merged.weight_b is None else merged.weight_b.numpy()
+    cells = open_cells(merged, narrowed.limits)
+    return _Open(narrowed, groups.group_m, cells, weight_g, float(value_sum(exact, narrowed.offer_m)))
 
 
 def _bound(exact: Block, limits: Limits, y_r: np.ndarray) -> float:

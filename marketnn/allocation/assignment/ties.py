@@ -22,42 +22,53 @@ class Groups(NamedTuple):
     first_g: Tensor
 
 
-def group_equal(block: Block) -> Groups | None:
-    """Return the groups of customers with equal numbers, ``None`` where all differ.
+def group_equal(block: Block) -> Groups:
+    """Return the groups of customers with equal numbers.
 
     Customers are told apart by one random combination of their numbers; where two different ones agree in it, all numbers are
     compared.
     """
     number_dm = block.value_kb if block.cost_kb is None else torch.cat([block.value_kb, block.cost_kb])
-    number_dm = number_dm.double().clamp_(min=torch.finfo(torch.float32).min)
+    number_dm = number_dm.double()
+    impossible_dm = number_dm == -torch.inf
+    number_dm = number_dm.masked_fill(impossible_dm, 0.0)
+    number_dm = number_dm.masked_fill(impossible_dm, -1.0 - 2 * float(number_dm.abs().max()))
     weight_d = torch.rand(len(number_dm), generator=torch_generator(0), dtype=torch.float64).to(number_dm.device)
     key_m, order_m = (weight_d @ number_dm).sort()
     new_m = torch.ones_like(key_m, dtype=torch.bool)
     new_m[1:] = key_m[1:] != key_m[:-1]
+    everybody = torch.arange(len(key_m), device=key_m.device)
     if bool(new_m.all()):
-        return None
+        return Groups(everybody, everybody)
     group_m = torch.empty_like(order_m)
     group_m[order_m] = new_m.cumsum(0) - 1
     first_g = order_m[new_m]
     if not bool((number_dm == number_dm[:, first_g[group_m]]).all()):
         rows, group_m = number_dm.unique(dim=1, return_inverse=True)
-        first_g = torch.zeros(rows.shape[1], dtype=torch.int64, device=group_m.device)
-        first_g[group_m] = torch.arange(len(group_m), device=group_m.device)
+        first_g = everybody.new_zeros(rows.shape[1]).index_copy_(0, group_m, everybody)
     return Groups(group_m, first_g)
 
 
-def spread_over(groups: Groups, group_c: np.ndarray, count_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def one_of_each(block: Block, groups: Groups) -> Block:
+    """Return one customer for each group, with the weight of all."""
+    if groups.first_g is groups.group_m:
+        return block
+    weight_b = torch.ones_like(block.value_kb[0]) if block.weight_b is None else block.weight_b
+    weight_g = weight_b.new_zeros(len(groups.first_g)).index_add_(0, groups.group_m, weight_b)
+    return block.at(groups.first_g)._replace(weight_b=weight_g)
+
+
+def spread_over(group_m: np.ndarray, group_c: np.ndarray, count_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Name the customers that each cell's count stands for.
 
     Args:
-        groups: as `group_equal` found them.
+        group_m: the customers' groups.
         group_c: the cells' groups, in rising order.
         count_c: how many customers of the group; together no more than it has.
 
     Returns:
         Positions of customers, and for each the cell it belongs to.
     """
-    group_m = groups.group_m.cpu().numpy()
     member_m = group_m.argsort(kind="stable")
     start_g = np.concatenate([[0], np.bincount(group_m).cumsum()])
     before_c = count_c.cumsum() - count_c

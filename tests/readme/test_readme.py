@@ -69,14 +69,17 @@ def as_run_here(command: str) -> list[str]:
 
 
 def test_every_command_runs_in_the_readmes_order(desk: Path) -> None:
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 13
     printed = {command: run(as_run_here(command), desk) for command in COMMANDS}
     (said,) = [text for kind, text in BLOCKS if kind == "text" and "report:" in text]
     assert printed[COMMANDS[0]] == said
     assert "scalars" in printed["tensorboard --logdir runs"]
     assert (desk / "runs" / "scores" / "tables" / "predictions.csv").read_text().count("\n") == 301
     assert (desk / "runs" / "rfm" / "figures" / "lorenz.png").exists()
-    assert len(list((desk / "runs" / "seeds").glob("*/metrics.json"))) == 2
+    assert len(list((desk / "runs" / "race").glob("*/metrics.json"))) == 4
+    comparison = pd.read_csv(desk / "runs" / "race" / "comparison.csv").set_index(["metric", "setting"])["mean"]
+    assert comparison["best_epoch", "optimizer=lm"] < 30 < 1_000 < comparison["best_epoch", "optimizer=adam"]
+    assert "seed" in printed[next(command for command in COMMANDS if "pipeline=diff" in command)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

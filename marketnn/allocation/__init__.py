@@ -1,6 +1,7 @@
 """Where the next unit of money, contact or stock should go, with a certificate of how good the answer is."""
 
 from marketnn.allocation.adstock import GeometricAdstock
+from marketnn.allocation.assignment import AssignmentResult, assign_offers
 from marketnn.allocation.budget import BudgetResult, allocate_budget
 from marketnn.allocation.cobb_douglas import CobbDouglasDemand, CobbDouglasFit, fit_cobb_douglas
 from marketnn.allocation.curves import CurveSet, ExponentialCurve, HillCurve, LogCurve, PowerCurve
@@ -16,6 +17,7 @@ from marketnn.allocation.target_budget import LeastBudget, least_budget
 from marketnn.allocation.two_projects import ProjectIntroduction, introduce_project
 
 __all__ = [
+    "AssignmentResult",
     "BudgetResult",
     "CobbDouglasDemand",
     "CobbDouglasFit",
@@ -40,6 +42,7 @@ __all__ = [
     "allocate_resource",
     "allocate_resources",
     "allocate_scenarios",
+    "assign_offers",
     "choose_launch_set",
     "compare_projects",
     "fit_cobb_douglas",

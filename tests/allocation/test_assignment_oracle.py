@@ -1,4 +1,4 @@
-"""Offers to customers against mixed-integer programming, 2,000 small instances with every kind of limit, and a second family."""
+"""Offers to customers against mixed-integer programming: 2,000 small instances with every kind of limit."""
 
 from __future__ import annotations
 
@@ -86,8 +86,7 @@ def optima(instances: list[Instance]) -> list[float]:
 
 def used(instance: Instance, offer: np.ndarray) -> np.ndarray:
     """Return what an assignment uses of each limit."""
-    n, k = instance.value.shape
-    taken = offer[:, None] == np.arange(k)
+    taken = offer[:, None] == np.arange(instance.value.shape[1])
     return instance.limits[0] @ taken.ravel().astype(float)
 
 

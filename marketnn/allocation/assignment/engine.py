@@ -25,16 +25,21 @@ from marketnn.allocation.assignment.reduced import (
     wanted_uses,
 )
 from marketnn.allocation.assignment.settle import Settled, settle
+from marketnn.allocation.assignment.ties import group_equal
 
 _SAMPLE = 32_000
 _FIRST_SAMPLE = 4_000
 _FIRST_TEMPERATURES = (0.3, 0.03)  # of typical values to begin with, of their spread to end with
-_LEAST_SPREAD = 0.01  # of typical values
+_LEAST_SPREAD = 1e-4  # of typical values
 _TEMPERATURES = (0.02, 0.006)  # of the spread
 _STEPS = 6
 _CORRECTIONS = 2
 _SURE = 2.0  # of the last correction of a price: the lead that settles a customer
+_TIED = 0.8  # of the customers, if no more are different: then prices lie on ties, and counts do not correct them
+_TIED_LEAD = 0.2  # of the spread
 _WIDER = 4.0
+_FARTHEST = 1.0  # spreads of the values: no correction of a sample's prices is larger
+_FEW = 200  # contacts: where no more are settled, a sample knows too little of the price
 _SMALL = 300  # cells that go to the programme at once
 OPTIMAL = 1e-9  # of the value: a smaller gap is rounding
 
@@ -96,13 +101,11 @@ def solve(
         y_r, lead = np.zeros(limits.n_rows), 0.0
     else:
         share = limits.share(m / customers.n)
-        y_r, lead = _sampled_prices(sample, share, y_r, scale), 0.0
-        for _ in range(_CORRECTIONS if customers.n > m else 0):
+        y_r, lead = _sampled_prices(sample, share, y_r, scale), _TIED_LEAD * scale.spread
+        for _ in range(_CORRECTIONS if customers.n > m and not _tied(sample) else 0):
             use_u = _wanted(customers, limits, y_r) * (m / customers.n)
             better_r = corrected(sample, share, y_r, _TEMPERATURES[0] * scale.spread, use_u)
             moved = float(np.abs(limits.row_ru.T @ (better_r - y_r)).max())
-            if DEBUG:
-                print("moved", moved)
             y_r, lead = better_r, _SURE * moved
     best: Assignment | None = None
     for _ in range(max_rounds):
@@ -120,6 +123,9 @@ def solve(
         if customers.n <= m:
             break
         lead = _WIDER * max(lead, settled.lead if settled is not None and np.isfinite(settled.lead) else 0.0)
+    if best is None and not limits.minimum_k.any():
+        nobody_n = torch.full((customers.n,), -1, dtype=torch.int16, device=customers.device)
+        best = _prove(customers, limits, Settled(nobody_n, y_r), None)
     return best
 
 
@@ -148,6 +154,11 @@ def _scale(sample: Block) -> _Scale:
     sums = torch.stack([value_kb.abs().sum(), away_kb.sum(), count_k.sum().double(), total]).tolist()
     typical = sums[0] / max(sums[2], 1.0) or 1.0
     return _Scale(typical, max(sums[1] / max(sums[2], 1.0), _LEAST_SPREAD * typical), sums[3])
+
+
+def _tied(sample: Block) -> bool:
+    first = sample.at(torch.arange(min(_FIRST_SAMPLE, sample.value_kb.shape[1]), device=sample.value_kb.device))
+    return len(group_equal(first).first_g) < _TIED * first.value_kb.shape[1]
 
 
 def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, scale: _Scale) -> np.ndarray:
@@ -190,9 +201,12 @@ def _settle_rest(
         block_u = uses(block, offer_b)
         used_u = block_u if used_u is None else used_u + block_u
     open_index = torch.cat(open_parts)
-    if DEBUG:
-        print("open", len(open_index), lead, temperature)
-    left = limits if used_u is None else limits.less(used_u.cpu().numpy())
+    again_index = _doubtful(limits, offer_n, used_u.cpu().numpy())
+    if len(again_index):
+        used_u = used_u - uses(customers.take(again_index), offer_n[again_index])
+        offer_n[again_index] = -1
+        open_index = torch.cat([open_index, again_index])
+    left = limits.less(used_u.cpu().numpy())
     inside_n = torch.zeros(customers.n, dtype=torch.bool, device=customers.device)
     inside_n[open_index] = True
     rest = customers.take(open_index)
@@ -202,6 +216,17 @@ def _settle_rest(
         return None, inside_n
     offer_n[open_index] = settled.offer_m
     return replace(settled, offer_m=offer_n), inside_n
+
+
+def _doubtful(limits: Limits, offer_n: Tensor, used_u: np.ndarray) -> Tensor:
+    """Return the customers settled with offers that a sample prices badly: already too many, or few at all."""
+    count_k = used_u[: limits.k]
+    over_r = limits.row_ru @ used_u > limits.bound_r
+    doubtful_k = (limits.row_ru[over_r, : limits.k] > 0).any(0) | ((count_k > 0) & (count_k <= _FEW))
+    if not doubtful_k.any():
+        return offer_n.new_zeros(0, dtype=torch.int64)
+    doubtful_k = torch.as_tensor(np.append(doubtful_k, False)).to(offer_n.device)
+    return doubtful_k[offer_n.long()].nonzero()[:, 0]
 
 
 def _prove(customers: Customers, limits: Limits, settled: Settled, inside_n: Tensor | None) -> Assignment:
@@ -219,7 +244,7 @@ def _prove(customers: Customers, limits: Limits, settled: Settled, inside_n: Ten
             least_lead = torch.minimum(least_lead, margin_b.amin())
     dual, value, size = sums.tolist()
     bound = dual + float(limits.bound_r @ settled.y_r)
-    if np.isfinite(settled.excess) and float(least_lead) > settled.lead:
+    if np.isfinite(settled.excess) and float(least_lead) >= settled.lead:
         bound = min(bound, value + settled.excess)
     return Assignment(settled.offer_m, settled.y_r, value, max(bound, value), size)
 

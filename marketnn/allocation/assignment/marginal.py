@@ -58,30 +58,47 @@ def open_cells(block: Block, limits: Limits) -> Cells:
     return Cells(customer_c, offer_c, value_km[offer_c, customer_c], row_rc)
 
 
-def solve_linear(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray) -> LinearAnswer | None:
+def solve_linear(
+    cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, y_r: np.ndarray, reach_r: np.ndarray
+) -> LinearAnswer | None:
     """Solve the linear programme; whole where all rows count contacts, since it is a flow problem.
+
+    Limits may be bought and sold at prices somewhat above and below those given: so the solution's prices stay within reach of
+    them, and nothing is traded where the true prices are.
 
     Args:
         cells: the contacts that are open.
         weight_m: how many customers each stands for.
         bound_r: limits of the rows.
+        y_r: prices of the rows.
+        reach_r: how far they may move; infinite where no limit is traded.
 
     Returns:
-        ``None`` if no solution meets the limits.
+        ``None`` if no solution meets the limits, or only with traded ones.
     """
-    if not len(cells.value_c):
+    if np.isinf(reach_r).any():
+        bought, sold = np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    else:
+        bought, sold = np.arange(len(y_r)), np.flatnonzero(y_r > reach_r)
+    n_cells, n_traded = len(cells.value_c), len(bought) + len(sold)
+    if not n_cells + n_traded:
         return LinearAnswer(np.zeros(0), np.zeros(len(bound_r))) if (bound_r >= 0).all() else None
-    scale = _largest(cells)
+    trade = sparse.csc_array(
+        (np.repeat([-1.0, 1.0], [len(bought), len(sold)]), (np.concatenate([bought, sold]), np.arange(n_traded))),
+        shape=(len(bound_r), n_traded),
+    )
+    gain = np.concatenate([cells.value_c, -(y_r + reach_r)[bought], (y_r - reach_r)[sold]])
+    scale = float(np.abs(gain).max()) or 1.0
     answer = linprog(
-        -cells.value_c / scale,
-        A_ub=_matrix(cells, len(weight_m)),
+        -gain / scale,
+        A_ub=sparse.hstack([_matrix(cells, len(weight_m)), _below(trade, len(weight_m))], format="csc"),
         b_ub=np.concatenate([weight_m, bound_r]),
         method="highs-ds",
         options={"dual_feasibility_tolerance": _DUAL_TOLERANCE, "primal_feasibility_tolerance": _FITS},
     )
-    if answer.x is None:
+    if answer.x is None or (answer.x[n_cells:] > _WHOLE).any():
         return None
-    return LinearAnswer(answer.x, np.maximum(-answer.ineqlin.marginals[len(weight_m) :], 0.0) * scale)
+    return LinearAnswer(answer.x[:n_cells], np.maximum(-answer.ineqlin.marginals[len(weight_m) :], 0.0) * scale)
 
 
 def solve_integer(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, max_nodes: int) -> WholeAnswer | None:
@@ -142,6 +159,10 @@ def round_down(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, taken_c:
         left_m[cells.customer_c[c]] -= more
         left_r = left_r - more * use_r
     return whole_c
+
+
+def _below(matrix: sparse.csc_array, n_above: int) -> sparse.csc_array:
+    return sparse.vstack([sparse.csc_array((n_above, matrix.shape[1])), matrix], format="csc")
 
 
 def _largest(cells: Cells) -> float:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
 from marketnn.allocation.assignment.customers import Block
@@ -25,7 +24,7 @@ _SETTLED = 0.05  # temperatures: prices that move less are those of this tempera
 _SUFFICIENT = 1e-4  # of the promised decrease
 _SHORTER = 0.3
 _TRIES = 12
-_RIDGE = 1e-9
+_RIDGE = 1e-5  # of the curvature, which is rounded to float32
 
 
 class _Point(NamedTuple):
@@ -107,14 +106,15 @@ def _rounding(block: Block, value: float) -> float:
 
 
 def _newton(curvature_rr: np.ndarray, gradient_r: np.ndarray, y_r: np.ndarray, longest: float) -> np.ndarray:
-    """Minimise the quadratic model over z >= 0: a least-squares problem in the Cholesky factor."""
+    """Minimise the quadratic model over z >= 0: a least-squares problem in a square root of the curvature."""
     diagonal_r = curvature_rr.diagonal()
     # Where hardly anybody is near a change the model is flat; the gradient alone then says which way, as far as is sensible.
-    floor_r = np.abs(gradient_r) / longest + _RIDGE * max(diagonal_r.max(), 1e-300)
-    ridge_r = np.maximum(floor_r - diagonal_r, _RIDGE * diagonal_r.max())
+    floor_r = np.maximum(np.abs(gradient_r) / longest, max(1e-9 * diagonal_r.max(), 1e-300))
+    ridge_r = np.maximum(floor_r - diagonal_r, 0.0)
     scale_r = 1 / np.sqrt(diagonal_r + ridge_r)
-    scaled_rr = (curvature_rr + np.diag(ridge_r)) * np.outer(scale_r, scale_r) + 1e-8 * np.eye(len(y_r))
-    factor_rr = np.linalg.cholesky(scaled_rr)
-    start_r = y_r / scale_r
-    target_r = factor_rr.T @ start_r - solve_triangular(factor_rr, scale_r * gradient_r, lower=True)
-    return nnls(factor_rr.T, target_r)[0] * scale_r
+    scaled_rr = (curvature_rr + np.diag(ridge_r)) * np.outer(scale_r, scale_r)
+    # Rounding can leave an axis of next to no curvature with a negative one, so the square root is not Cholesky's.
+    curvature_r, axis_rr = np.linalg.eigh(scaled_rr)
+    root_r = np.sqrt(np.maximum(curvature_r, _RIDGE))
+    target_r = root_r * (axis_rr.T @ (y_r / scale_r)) - axis_rr.T @ (scale_r * gradient_r) / root_r
+    return nnls(root_r[:, None] * axis_rr.T, target_r)[0] * scale_r

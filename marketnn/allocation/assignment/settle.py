@@ -9,7 +9,7 @@ Shapes: k offers, m customers, g groups of equal ones, c cells (a group and an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from marketnn.allocation.assignment.customers import Block
 from marketnn.allocation.assignment.limits import Limits
 from marketnn.allocation.assignment.marginal import Cells, fits, open_cells, round_down, solve_integer, solve_linear
 from marketnn.allocation.assignment.narrowing import Narrowed, all_open, narrow, settle_leads
-from marketnn.allocation.assignment.reduced import dual_sum, near_best, value_sum
-from marketnn.allocation.assignment.ties import group_equal, one_of_each, spread_over
+from marketnn.allocation.assignment.reduced import dual_sum, near_best, reduced_values, value_sum
+from marketnn.allocation.assignment.ties import group_alike, group_equal, one_of_each, spread_over
 
 _OPEN = 600  # groups of customers that are left to the programme
 _GROUPED = 50_000  # customers among whom groups are looked for
@@ -97,6 +97,9 @@ def settle(
     Returns:
         ``None`` if the limits cannot be met, or nothing was found that meets them.
     """
+    if block.value_kb.shape[1] == 0:
+        spent_r = limits.bound_r <= tolerance
+        return Settled(block.value_kb.new_zeros(0, dtype=torch.int16), np.where(spent_r, y_r, 0.0))
     groups = group_equal(block)
     distinct = one_of_each(block, groups)
     answer = _linear(distinct, limits, y_r, temperature, tolerance)
@@ -122,7 +125,8 @@ def _linear(block: Block, limits: Limits, y_r: np.ndarray, temperature: float, t
     answer = None
     for attempt in range(_ATTEMPTS):
         left = _narrowed(block, exact, all_open(block, limits, y_r), temperature, _WIDER**attempt)
-        linear = solve_linear(left.cells, left.weight_g, left.bound_r)
+        reach_r = left.narrowed.lead / np.maximum(np.abs(limits.row_ru).max(1, initial=0.0), 1e-300)
+        linear = solve_linear(left.cells, left.weight_g, left.bound_r, left.narrowed.y_r, reach_r)
         if linear is not None:
             value = left.settled_value + float(left.cells.value_c @ linear.taken_c)
             answer = _Answer(left, linear.taken_c, value, linear.y_r)
@@ -135,12 +139,13 @@ def _linear(block: Block, limits: Limits, y_r: np.ndarray, temperature: float, t
 
 def _narrowed(block: Block, exact: Block, narrowed: Narrowed, temperature: float, wider: float) -> _Open:
     """Settle customers until few groups are left open; nobody where they are few from the start."""
-    largest = float(torch.where(block.value_kb.isfinite(), block.value_kb, 0.0).abs().max())
+    largest = float(torch.where(block.value_kb.isfinite(), block.value_kb, 0.0).norm(torch.inf))
     least_lead = wider * _RESOLVED * torch.finfo(block.value_kb.dtype).eps * largest
     while True:
-        if len(narrowed.open_index) <= max(_GROUPED, wider * _OPEN):
+        closest = narrowed.lead <= least_lead
+        if closest or len(narrowed.open_index) <= max(_GROUPED, wider * _OPEN):
             left = _left_open(exact, narrowed, 2 * narrowed.lead)
-            if len(left.weight_g) <= wider * _OPEN or narrowed.lead <= least_lead:
+            if closest or len(left.weight_g) <= wider * _OPEN:
                 return left
         narrowed = narrow(block, narrowed, temperature, _WIDTH * wider)
         temperature *= _COOLING
@@ -184,17 +189,22 @@ def _integer(linear: _Answer, left: _Open, max_nodes: int, lead: float) -> _Answ
 
 
 def _better(one: _Answer | None, other: _Answer | None) -> _Answer | None:
+    """Return the one of higher value, with the lower of both bounds."""
     if one is None or other is None:
         return one or other
-    return other if other.value >= one.value else one
+    best = other if other.value >= one.value else one
+    tighter = min(one, other, key=lambda answer: answer.value + answer.excess)
+    excess = max(tighter.value + tighter.excess - best.value, 0.0)
+    return replace(best, excess=excess, lead=tighter.lead)
 
 
 def _left_open(exact: Block, narrowed: Narrowed, slack: float) -> _Open:
     """Collect the contacts within some slack of the best; customers who are equal in these are one group."""
     part = exact.at(narrowed.open_index)
     price_u = torch.as_tensor(narrowed.limits.price(narrowed.y_r)).to(part.value_kb.device)
+    taken_b = reduced_values(part, price_u).amax(0) > slack
     part = near_best(part, price_u, slack)
-    groups = group_equal(part)
+    groups = group_alike(part, taken_b) if np.isfinite(slack) else group_equal(part)
     merged = Block(*(None if tensor is None else tensor.cpu() for tensor in one_of_each(part, groups)))
     weight_g = np.ones(merged.value_kb.shape[1]) if merged.weight_b is None else merged.weight_b.numpy()
     cells = open_cells(merged, narrowed.limits)

@@ -14,6 +14,7 @@ from torch import Tensor
 from marketnn.allocation.assignment.customers import Block
 from marketnn.seed import torch_generator
 
+_ROUNDING = 1e-12  # of the largest value: differences this near are equal
 
 class Groups(NamedTuple):
     """Groups of equal customers: the group (m,) of each, and one customer's position (g,) for each group."""
@@ -30,6 +31,9 @@ def group_equal(block: Block) -> Groups:
     """
     number_dm = block.value_kb if block.cost_kb is None else torch.cat([block.value_kb, block.cost_kb])
     number_dm = number_dm.double()
+    everybody = torch.arange(number_dm.shape[1], device=number_dm.device)
+    if not len(everybody):
+        return Groups(everybody, everybody)
     impossible_dm = number_dm == -torch.inf
     number_dm = number_dm.masked_fill(impossible_dm, 0.0)
     number_dm = number_dm.masked_fill(impossible_dm, -1.0 - 2 * float(number_dm.abs().max()))
@@ -37,7 +41,6 @@ def group_equal(block: Block) -> Groups:
     key_m, order_m = (weight_d @ number_dm).sort()
     new_m = torch.ones_like(key_m, dtype=torch.bool)
     new_m[1:] = key_m[1:] != key_m[:-1]
-    everybody = torch.arange(len(key_m), device=key_m.device)
     if bool(new_m.all()):
         return Groups(everybody, everybody)
     group_m = torch.empty_like(order_m)
@@ -49,13 +52,27 @@ def group_equal(block: Block) -> Groups:
     return Groups(group_m, first_g)
 
 
+def group_alike(block: Block, taken_b: Tensor) -> Groups:
+    """Return the groups of customers whose numbers are equal but for a sum that any of their offers brings.
+
+    Args:
+        block: customers with the contacts that are open to them.
+        taken_b: who takes one of these contacts in any case, so that only the differences between them matter.
+    """
+    quantum = _ROUNDING * float(block.value_kb.masked_fill(block.value_kb == -torch.inf, 0.0).norm(torch.inf) or 1.0)
+    base_b = torch.where(taken_b, block.value_kb.amax(0), 0.0)
+    return group_equal(block._replace(value_kb=((block.value_kb - base_b) / quantum).round_()))
+
+
 def one_of_each(block: Block, groups: Groups) -> Block:
-    """Return one customer for each group, with the weight of all."""
+    """Return one customer for each group, with the weight of all and their mean values."""
     if groups.first_g is groups.group_m:
         return block
     weight_b = torch.ones_like(block.value_kb[0]) if block.weight_b is None else block.weight_b
     weight_g = weight_b.new_zeros(len(groups.first_g)).index_add_(0, groups.group_m, weight_b)
-    return block.at(groups.first_g)._replace(weight_b=weight_g)
+    merged = block.at(groups.first_g)
+    value_kg = torch.zeros_like(merged.value_kb).index_add_(1, groups.group_m, block.value_kb * weight_b) / weight_g
+    return merged._replace(value_kb=value_kg, weight_b=weight_g)
 
 
 def spread_over(group_m: np.ndarray, group_c: np.ndarray, count_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

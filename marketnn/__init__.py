@@ -13,7 +13,19 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_ROOMS = ("classify", "cluster", "data", "network", "optim", "pipeline", "preprocess", "report", "tracking")
+_ROOMS = (
+    "allocation",
+    "classify",
+    "cluster",
+    "data",
+    "network",
+    "optim",
+    "pipeline",
+    "preprocess",
+    "report",
+    "scorecard",
+    "tracking",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

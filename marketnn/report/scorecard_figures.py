@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
 
 from marketnn.report.figures import BLUE, GREEN, GREY, ORANGE, RED
 
@@ -19,6 +20,7 @@ def radar_figure(means: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axes = figure.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
     angle = np.linspace(0, 2 * np.pi, len(means), endpoint=False)
     closed = np.append(angle, angle[0])
     for colour, (name, values) in zip(COLOURS, means.items(), strict=False):

@@ -17,7 +17,7 @@ EXAMPLES = (
     ("marketnn pipeline=scorecard data=packaged data.table=concrete", "a network from indices to a score"),
     ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new rows"),
     (
-        "marketnn -m pipeline=scorecard data=packaged data.table=concrete optimizer=lm,adam seed=0,1",
+        "marketnn -m pipeline=scorecard optimizer=lm,adam seed=0,1",
         "every combination, compared",
     ),
     ("marketnn rerun=RUN_FOLDER optimizer=adam", "a finished run again, with one thing changed"),

@@ -5,7 +5,7 @@ Shapes: n customers, k offers, b customers of a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -32,11 +32,17 @@ class Block(NamedTuple):
 
     def at(self, index_m: Tensor) -> Block:
         """Return the columns of that index."""
-        return Block(*(None if tensor is None else tensor.index_select(-1, index_m) for tensor in self))
+        return self.each(lambda tensor: tensor.index_select(-1, index_m))
 
     def double(self) -> Block:
         """Return it in float64."""
-        return Block(*(None if tensor is None else tensor.double() for tensor in self))
+        return self.each(Tensor.double)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Block:
+        """Return the block with each tensor changed."""
+        cost_kb = None if self.cost_kb is None else change(self.cost_kb)
+        weight_b = None if self.weight_b is None else change(self.weight_b)
+        return Block(change(self.value_kb), cost_kb, weight_b)
 
 
 class Customers(Protocol):
@@ -53,8 +59,8 @@ class Customers(Protocol):
     device: torch.device
     dtype: torch.dtype
 
-    def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Go through all customers once: the first one's position, and the block."""
+    def blocks(self, every: int = 1) -> Iterator[tuple[int, Block]]:
+        """Go through all customers once, or through every so manieth block: the first one's position, and the block."""
 
     def sample(self, size: int, seed: int) -> Block:
         """Return that many customers drawn with replacement; all of them where there are no more."""
@@ -79,9 +85,9 @@ class HeldCustomers:
         elements = _BLOCK_ELEMENTS if value_nk.device.type == "cpu" else _ACCELERATOR_ELEMENTS
         self._block_rows = max(elements // self.k, 1)
 
-    def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Go through all customers once: the first one's position, and the block."""
-        for start in range(0, self.n, self._block_rows):
+    def blocks(self, every: int = 1) -> Iterator[tuple[int, Block]]:
+        """Go through all customers once, or through every so manieth block: the first one's position, and the block."""
+        for start in range(0, self.n, every * self._block_rows):
             yield start, self._block(slice(start, start + self._block_rows))
 
     def sample(self, size: int, seed: int) -> Block:

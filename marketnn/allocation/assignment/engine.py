@@ -25,7 +25,6 @@ from marketnn.allocation.assignment.reduced import (
     wanted_uses,
 )
 from marketnn.allocation.assignment.settle import Settled, settle
-from marketnn.allocation.assignment.ties import group_equal
 
 _SAMPLE = 32_000
 _FIRST_SAMPLE = 4_000
@@ -33,9 +32,10 @@ _FIRST_TEMPERATURES = (0.3, 0.03)  # of typical values to begin with, of their s
 _LEAST_SPREAD = 1e-4  # of typical values
 _TEMPERATURES = (0.02, 0.006)  # of the spread
 _STEPS = 6
-_CORRECTIONS = 2
+_COUNTED = 1_000_000
 _SURE = 2.0  # of the last correction of a price: the lead that settles a customer
-_TIED = 0.8  # of the customers, if no more are different: then prices lie on ties, and counts do not correct them
+_RESOLVED = 10  # roundings of typical values: a shorter lead is none
+_SHRUNK = 0.5  # of the first correction: what the last may be
 _TIED_LEAD = 0.2  # of the spread
 _WIDER = 4.0
 _FARTHEST = 1.0  # spreads of the values: no correction of a sample's prices is larger
@@ -96,17 +96,14 @@ def solve(
     scale = _scale(sample)
     tolerance = 0.1 * OPTIMAL * scale.total * customers.n / m
     temperature = _TEMPERATURES[-1] * scale.spread
+    lead = 0.0
     small = customers.n * customers.k <= _SMALL
     if small or limits.n_rows == 0:
-        y_r, lead = np.zeros(limits.n_rows), 0.0
+        y_r = np.zeros(limits.n_rows)
     else:
-        share = limits.share(m / customers.n)
-        y_r, lead = _sampled_prices(sample, share, y_r, scale), _TIED_LEAD * scale.spread
-        for _ in range(_CORRECTIONS if customers.n > m and not _tied(sample) else 0):
-            use_u = _wanted(customers, limits, y_r) * (m / customers.n)
-            better_r = corrected(sample, share, y_r, _TEMPERATURES[0] * scale.spread, use_u)
-            moved = float(np.abs(limits.row_ru.T @ (better_r - y_r)).max())
-            y_r, lead = better_r, _SURE * moved
+        y_r = _sampled_prices(sample, limits.share(m / customers.n), y_r, scale)
+        if customers.n > m:
+            y_r, lead = _corrected_prices(customers, limits, sample, y_r, scale)
     best: Assignment | None = None
     for _ in range(max_rounds):
         if customers.n <= m:
@@ -156,15 +153,10 @@ def _scale(sample: Block) -> _Scale:
     return _Scale(typical, max(sums[1] / max(sums[2], 1.0), _LEAST_SPREAD * typical), sums[3])
 
 
-def _tied(sample: Block) -> bool:
-    first = sample.at(torch.arange(min(_FIRST_SAMPLE, sample.value_kb.shape[1]), device=sample.value_kb.device))
-    return len(group_equal(first).first_g) < _TIED * first.value_kb.shape[1]
-
-
 def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, scale: _Scale) -> np.ndarray:
     """Return the row prices of a sample within its share of the limits."""
     if y_r is None:
-        first = Block(*(None if tensor is None else tensor[:, :_FIRST_SAMPLE].contiguous() for tensor in sample[:2]))
+        first = sample.each(lambda tensor: tensor[..., :_FIRST_SAMPLE].contiguous())
         share = limits.share(first.value_kb.shape[1] / sample.value_kb.shape[1])
         last = _FIRST_TEMPERATURES[1] * scale.spread
         n_falls = math.ceil(math.log(_FIRST_TEMPERATURES[0] * max(scale.typical, scale.spread) / last, 3))
@@ -173,10 +165,34 @@ def _sampled_prices(sample: Block, limits: Limits, y_r: np.ndarray | None, scale
     return lower_dual(sample, limits, y_r, [scale.spread * t for t in _TEMPERATURES], _STEPS)
 
 
-def _wanted(customers: Customers, limits: Limits, y_r: np.ndarray) -> np.ndarray:
-    """Return the uses (u,) of all customers at row prices."""
+def _corrected_prices(
+    customers: Customers, limits: Limits, sample: Block, y_r: np.ndarray, scale: _Scale
+) -> tuple[np.ndarray, float]:
+    """Correct a sample's row prices by counts of all customers; also return the lead that settles a customer at them.
+
+    Where prices lie on ties counts jump, and the corrections do not shrink: then the sample's prices stay.
+    """
+    m = sample.value_kb.shape[1]
+    share = limits.share(m / customers.n)
+    corrected_r, moves = y_r, []
+    for every in (max(customers.n // _COUNTED, 1), 1):  # the first time some of very many customers do
+        n_counted, use_u = _wanted(customers, limits, corrected_r, every)
+        before_r = corrected_r
+        corrected_r = corrected(sample, share, before_r, _TEMPERATURES[0] * scale.spread, use_u * m / n_counted)
+        moves.append(float(np.abs(limits.row_ru.T @ (corrected_r - before_r)).max()))
+    if moves[-1] > _SHRUNK * moves[0]:
+        return y_r, _TIED_LEAD * scale.spread
+    return corrected_r, max(_SURE * moves[-1], _RESOLVED * scale.typical * torch.finfo(customers.dtype).eps)
+
+
+def _wanted(customers: Customers, limits: Limits, y_r: np.ndarray, every: int) -> tuple[int, np.ndarray]:
+    """Return how many customers are in every so manieth block, and their uses (u,) at row prices."""
     price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
-    return torch.stack([wanted_uses(block, price_u) for _, block in customers.blocks()]).sum(0).cpu().numpy()
+    n_counted, use_u = 0, torch.zeros(len(price_u), dtype=torch.float64, device=customers.device)
+    for _, block in customers.blocks(every):
+        n_counted += block.value_kb.shape[1]
+        use_u += wanted_uses(block, price_u)
+    return n_counted, use_u.cpu().numpy()
 
 
 def _settle_rest(
@@ -191,15 +207,15 @@ def _settle_rest(
     """Settle those whose best offer leads, in one pass, and the rest in memory; also say who the rest is (n,)."""
     offer_n = torch.empty(customers.n, dtype=torch.int16, device=customers.device)
     price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
-    open_parts, used_u = [], None
+    open_parts = []
+    used_u = torch.zeros(limits.row_ru.shape[1], dtype=torch.float64, device=customers.device)
     for start, block in customers.blocks():
         choice = best_choice(block, price_u)
         open_b = choice.margin_b <= lead
         offer_b = choice.offer_b.masked_fill(open_b, -1)
         offer_n[start : start + len(offer_b)] = offer_b
         open_parts.append(open_b.nonzero()[:, 0] + start)
-        block_u = uses(block, offer_b)
-        used_u = block_u if used_u is None else used_u + block_u
+        used_u += uses(block, offer_b)
     open_index = torch.cat(open_parts)
     again_index = _doubtful(limits, offer_n, used_u.cpu().numpy())
     if len(again_index):
@@ -225,8 +241,8 @@ def _doubtful(limits: Limits, offer_n: Tensor, used_u: np.ndarray) -> Tensor:
     doubtful_k = (limits.row_ru[over_r, : limits.k] > 0).any(0) | ((count_k > 0) & (count_k <= _FEW))
     if not doubtful_k.any():
         return offer_n.new_zeros(0, dtype=torch.int64)
-    doubtful_k = torch.as_tensor(np.append(doubtful_k, False)).to(offer_n.device)
-    return doubtful_k[offer_n.long()].nonzero()[:, 0]
+    with_none = torch.as_tensor(np.append(doubtful_k, False)).to(offer_n.device)
+    return with_none[offer_n.long()].nonzero()[:, 0]
 
 
 def _prove(customers: Customers, limits: Limits, settled: Settled, inside_n: Tensor | None) -> Assignment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,8 @@ def assign_offers(
         found = problem.solve(np.ones(k, dtype=bool), warm_start, options)
         if found is None:
             raise InputError("no assignment within the limits was found; raise a limit.")
-        return problem.result(found, *problem.proof(found))
+        gap = found.answer.gap
+        return problem.result(found, gap, "optimal" if gap <= OPTIMAL else "gap")
     fixed_k = np.zeros(k) if fixed_cost is None else _numbers("fixed_cost", fixed_cost, k)
     launch = choose_launch_set(
         problem.possible_values(),
@@ -115,14 +116,16 @@ def assign_offers(
         max_sets=max_nodes,
     )
     found = problem.solve(launch.open, warm_start, options)
-    assert found is not None
-    offer_n = torch.as_tensor(launch.offer)
-    found = Found(found.limits, Assignment(offer_n, found.answer.y_r, launch.value, launch.upper_bound, 0.0))
-    return problem.result(found, launch.gap, launch.status)
+    if found is None:
+        raise InputError("no assignment within the limits was found; raise a limit.")
+    answer = replace(
+        found.answer, offer_n=torch.as_tensor(launch.offer), value=launch.value, upper_bound=launch.upper_bound
+    )
+    return problem.result(_Found(found.limits, answer), launch.gap, launch.status)
 
 
 @dataclass(frozen=True)
-class Found:
+class _Found:
     """An answer and the limits that its prices belong to."""
 
     limits: Limits
@@ -152,7 +155,7 @@ class _Problem:
             return self.value_nk
         return self.value_nk.masked_fill(~self.eligible_nk, -torch.inf)
 
-    def solve(self, is_open: np.ndarray, warm_start: AssignmentResult | None, options: dict[str, int]) -> Found | None:
+    def solve(self, is_open: np.ndarray, warm_start: AssignmentResult | None, options: dict[str, int]) -> _Found | None:
         """Assign the open offers alone."""
         limits = Limits.of(
             len(self.value_nk),
@@ -163,7 +166,7 @@ class _Problem:
             cost_k=self.cost_k,
         )
         answer = solve(self.customers, limits, y_r=self._start(limits, warm_start), **options)
-        return None if answer is None else Found(limits, answer)
+        return None if answer is None else _Found(limits, answer)
 
     def open_set(
         self, is_open: np.ndarray, warm_start: AssignmentResult | None, options: dict[str, int]
@@ -178,17 +181,14 @@ class _Problem:
         allowance = 0.0
         if self.channel_k is not None and self.budget_c is not None:
             price_k = torch.as_tensor(budget_c[self.channel_k]).to(device)
-            charge = price_k * (self.cost_nk if self.cost_k is None else torch.as_tensor(self.cost_k).to(device))
+            cost = torch.as_tensor(self.cost_k).to(device) if self.cost_nk is None else self.cost_nk
+            charge = price_k * cost
             allowance = float(budget_c @ np.where(np.isfinite(self.budget_c), self.budget_c, 0.0))
         answer = found.answer
         count = torch.as_tensor(count_k).to(device)
         return OpenSetSolution(answer.offer_n, answer.value, answer.upper_bound, count, charge, allowance)
 
-    def proof(self, found: Found) -> tuple[float, str]:
-        gap = found.answer.gap
-        return gap, "optimal" if gap <= OPTIMAL else "gap"
-
-    def result(self, found: Found, gap: float, status: str) -> AssignmentResult:
+    def result(self, found: _Found, gap: float, status: str) -> AssignmentResult:
         count_k, budget_c = found.limits.split(found.answer.y_r)
         if found.limits.closed_k.any():
             count_k = count_k + entry_prices(self.customers, found.limits, found.answer.y_r)
@@ -275,9 +275,15 @@ def _budgets(
         raise InputError(f"channel names {len(of_offer)} channels for {k} offers; give one per offer.")
     given = dict(channel_budget) if isinstance(channel_budget, Mapping) else dict(enumerate(channel_budget))
     names = tuple(dict.fromkeys(of_offer))
-    unknown = [name for name in given if name not in names]
-    if unknown and isinstance(channel_budget, Mapping):
-        raise unknown_name("channel", unknown[0], map(str, names))
+    if isinstance(channel_budget, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise unknown_name("channel", unknown[0], map(str, names))
+    elif any(name not in given for name in names):
+        named = next(name for name in names if name not in given)
+        raise InputError(
+            f"channel_budget has {len(given)} numbers in order, but an offer's channel is '{named}'; give budgets by name."
+        )
     budget_c = np.array([float(given.get(name, np.inf)) for name in names])
     if not (budget_c >= 0).all():
         wrong = int(np.flatnonzero(~(budget_c >= 0))[0])

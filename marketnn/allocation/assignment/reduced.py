@@ -84,7 +84,7 @@ def best_choice(block: Block, price_u: Tensor) -> Choice:
         torch.maximum(best_b, reduced_b, out=best_b)
     offer_b = torch.full_like(best_b, -1, dtype=torch.int16)
     for j, reduced_b in enumerate(reduced_kb):
-        offer_b.masked_fill_((reduced_b == best_b) & (best_b > 0), j)
+        offer_b.masked_fill_(reduced_b == best_b, j)
     return Choice(offer_b, best_b - second_b)
 
 
@@ -129,7 +129,7 @@ def uses(block: Block, offer_b: Tensor) -> Tensor:
 def wanted_uses(block: Block, price_u: Tensor) -> Tensor:
     """Return the uses (u,) when everybody takes the best offer at these prices, all of them where several are best; float64."""
     reduced_kb = reduced_values(block, price_u)
-    wanted_kb = (reduced_kb >= reduced_kb.amax(0)) & (reduced_kb > 0)
+    wanted_kb = reduced_kb >= reduced_kb.amax(0).clamp_(min=torch.finfo(reduced_kb.dtype).tiny)
     count_k = wanted_kb.sum(1).double()
     if block.cost_kb is None:
         return count_k

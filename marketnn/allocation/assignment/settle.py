@@ -41,8 +41,8 @@ class Settled:
         offer_m: index of each customer's offer, -1 for none.
         y_r: row prices.
         loss: by how much the linear programme, which may split a contact, is worth more.
-        excess: no whole solution is worth more than this one by more than that, provided that nobody outside has a best offer that
-            leads by ``lead`` or less. Infinite: the prices alone bound it.
+        excess: no whole solution is worth more than this one by more than that, provided that nobody outside has a best
+            offer that leads by less than ``lead``. Infinite: the prices alone bound it.
         lead: see ``excess``.
     """
 
@@ -140,7 +140,10 @@ def _linear(block: Block, limits: Limits, y_r: np.ndarray, temperature: float, t
 def _narrowed(block: Block, exact: Block, narrowed: Narrowed, temperature: float, wider: float) -> _Open:
     """Settle customers until few groups are left open; nobody where they are few from the start."""
     largest = float(torch.where(block.value_kb.isfinite(), block.value_kb, 0.0).norm(torch.inf))
-    least_lead = wider * _RESOLVED * torch.finfo(block.value_kb.dtype).eps * largest
+    resolved = _RESOLVED * largest * torch.finfo(block.value_kb.dtype).eps
+    if resolved > temperature:
+        block, resolved = exact, _RESOLVED * largest * torch.finfo(exact.value_kb.dtype).eps
+    least_lead = wider * resolved
     while True:
         closest = narrowed.lead <= least_lead
         if closest or len(narrowed.open_index) <= max(_GROUPED, wider * _OPEN):
@@ -205,7 +208,7 @@ def _left_open(exact: Block, narrowed: Narrowed, slack: float) -> _Open:
     taken_b = reduced_values(part, price_u).amax(0) > slack
     part = near_best(part, price_u, slack)
     groups = group_alike(part, taken_b) if np.isfinite(slack) else group_equal(part)
-    merged = Block(*(None if tensor is None else tensor.cpu() for tensor in one_of_each(part, groups)))
+    merged = one_of_each(part, groups).each(Tensor.cpu)
     weight_g = np.ones(merged.value_kb.shape[1]) if merged.weight_b is None else merged.weight_b.numpy()
     cells = open_cells(merged, narrowed.limits)
     return _Open(narrowed, groups.group_m, cells, weight_g, float(value_sum(exact, narrowed.offer_m)))

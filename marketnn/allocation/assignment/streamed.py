@@ -72,11 +72,12 @@ class StreamedCustomers:
             start += block_kb.shape[1]
         return n_without_offer
 
-    def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Go through all customers once: the first one's position, and the block."""
+    def blocks(self, every: int = 1) -> Iterator[tuple[int, Block]]:
+        """Go through all customers once, or through every so manieth block: the first one's position, and the block."""
         start = 0
-        for block_kb in self._source.blocks():
-            yield start, Block(torch.from_numpy(block_kb).to(self.device))
+        for number, block_kb in enumerate(self._source.blocks()):
+            if number % every == 0:
+                yield start, Block(torch.from_numpy(block_kb).to(self.device))
             start += block_kb.shape[1]
 
     def sample(self, size: int, seed: int) -> Block:

@@ -16,6 +16,7 @@ from marketnn.seed import torch_generator
 
 _ROUNDING = 1e-12  # of the largest value: differences this near are equal
 
+
 class Groups(NamedTuple):
     """Groups of equal customers: the group (m,) of each, and one customer's position (g,) for each group."""
 
@@ -71,8 +72,10 @@ def one_of_each(block: Block, groups: Groups) -> Block:
     weight_b = torch.ones_like(block.value_kb[0]) if block.weight_b is None else block.weight_b
     weight_g = weight_b.new_zeros(len(groups.first_g)).index_add_(0, groups.group_m, weight_b)
     merged = block.at(groups.first_g)
-    value_kg = torch.zeros_like(merged.value_kb).index_add_(1, groups.group_m, block.value_kb * weight_b) / weight_g
-    return merged._replace(value_kb=value_kg, weight_b=weight_g)
+    first_kb = merged.value_kb[:, groups.group_m]
+    away_kb = torch.where(block.value_kb == first_kb, 0.0, block.value_kb - first_kb)  # exact where all are equal
+    away_kg = torch.zeros_like(merged.value_kb).index_add_(1, groups.group_m, away_kb * weight_b)
+    return merged._replace(value_kb=merged.value_kb + away_kg / weight_g, weight_b=weight_g)
 
 
 def spread_over(group_m: np.ndarray, group_c: np.ndarray, count_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

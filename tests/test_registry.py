@@ -85,7 +85,10 @@ def test_a_value_without_default_must_be_given() -> None:
 def test_modules_are_found_by_name_only() -> None:
     assert registry.find("data", "csv").__name__ == "marketnn.data.csv"
     for name in ("table", "os", "../../etc", "csv.os", ""):
-        with pytest.raises(ConfigurationError, match=r"There are: csv, index_scores, omnichannel, packaged, parquet, points, rfm, sql\."):
+        with pytest.raises(
+            ConfigurationError,
+            match=r"There are: csv, index_scores, omnichannel, packaged, parquet, points, rfm, sql\.",
+        ):
             registry.find("data", name)
     with pytest.raises(ConfigurationError, match="unknown group 'os'"):
         registry.find("os", "system")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -85,6 +85,16 @@ class IndexSystem:
                 f"{path}: index '{twice}' stands twice; rename one." if twice else f"{path}: there is no index in it."
             )
         return cls(tuple(indices))
+
+    @classmethod
+    def default(cls) -> Self:
+        """Return the 24 indices with partners and channel as the fifth dimension."""
+        return cls.load("default")
+
+    @classmethod
+    def green(cls) -> Self:
+        """Return the 24 indices with the green level as the fifth dimension."""
+        return cls.load("green")
 
     @property
     def codes(self) -> list[str]:
@@ -206,7 +216,7 @@ def _index(path: Path, dimension: str, code: str, entry: Any) -> Index:
         dimension,
         str(entry.get("name", code)),
         texts["formula"],
-        direction,
+        cast(Direction, direction),
         texts["unit"],
         float(low),
         float(high),

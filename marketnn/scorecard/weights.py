@@ -1,21 +1,24 @@
-"""Weights of indices: from how much they tell apart (entropy), or from judgements of pairs (analytic hierarchy process)."""
+"""Weights of indices, from how much they tell apart (entropy) or from judgements of pairs (analytic hierarchy process)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from marketnn.data.index_scores import entropy_weights
 from marketnn.errors import InputError
 
-__all__ = ["AhpWeights", "ahp_weights", "entropy_weights"]
+__all__ = ["AhpWeights", "ahp_weights", "composite_score", "entropy_weights"]
 
 # Mean consistency index of random judgements by the number of indices (Saaty 1980, The Analytic Hierarchy Process).
 RANDOM_INDEX = (0.0, 0.0, 0.58, 0.90, 1.12, 1.24, 1.32, 1.41, 1.45, 1.49)
 CONSISTENT = 0.1
 _RECIPROCAL = 1e-6
+_SUM_TO_ONE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,26 @@ def ahp_weights(judgements: Any, *, accept_inconsistent: bool = False) -> AhpWei
             "Judge the pairs again, or pass accept_inconsistent=True."
         )
     return AhpWeights(weights / weights.sum(), eigenvalue, index, ratio)
+
+
+def composite_score(quality: pd.DataFrame, weights: Mapping[str, float] | pd.Series) -> pd.Series:
+    """Return the weighted mean quality (n,) of every row: the label where no expert has given one.
+
+    Args:
+        quality: (n, d) of ``IndexSystem.quality``.
+        weights: code -> weight, from 0 on, sum 1.
+
+    Raises:
+        InputError: an index without a weight, a weight without an index, one that is negative or not finite, or another sum.
+    """
+    given = pd.Series(weights, dtype=float)
+    apart = sorted(set(map(str, given.index)) ^ set(map(str, quality.columns)))
+    if apart:
+        side = "has no weight" if apart[0] in quality.columns else "has a weight but is no column"
+        raise InputError(f"index {apart[0]} {side}; give every column one weight.")
+    wrong = given[~(np.isfinite(given) & (given >= 0))]
+    if len(wrong):
+        raise InputError(f"the weight of {wrong.index[0]} is {wrong.iloc[0]:g}; weights are numbers from 0 on.")
+    if abs(given.sum() - 1) > _SUM_TO_ONE:
+        raise InputError(f"the weights sum to {given.sum():g}, not to 1; divide each by that sum.")
+    return quality @ given[quality.columns]

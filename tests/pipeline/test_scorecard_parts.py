@@ -13,12 +13,12 @@ from marketnn import registry
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.optim import train
-from marketnn.pipeline.scorecard.measures import ScoreErrors, grades
 from marketnn.pipeline.scorecard.model import ScorecardModel
-from marketnn.pipeline.scorecard.sensitivity import score_slopes, sensitivities
-from marketnn.pipeline.scorecard.split import MIN_DISTINCT, three_way_split
-from marketnn.pipeline.scorecard.training import fit_network
 from marketnn.preprocess import Encoder, MinMaxScaler, StandardScaler
+from marketnn.scorecard.measures import ScoreErrors, grades
+from marketnn.scorecard.sensitivity import score_slopes, sensitivities
+from marketnn.scorecard.split import MIN_DISTINCT, three_way_split
+from marketnn.scorecard.training import fit_network
 
 
 @settings(deadline=None, max_examples=50)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketnn.errors import InputError
-from marketnn.scorecard import ahp_weights, entropy_weights
+from marketnn.scorecard import ahp_weights, composite_score, entropy_weights
 
 
 def test_entropy_weights_by_hand() -> None:
@@ -76,3 +77,23 @@ def test_judgements_that_contradict_each_other() -> None:
 def test_bad_judgements(bad: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ahp_weights(bad)
+
+
+def test_composite_score_by_hand() -> None:
+    quality = pd.DataFrame({"A": [0.0, 1.0], "B": [1.0, 0.5]})
+    assert composite_score(quality, {"B": 0.25, "A": 0.75}).tolist() == [0.25, 0.875]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"A": 0.5, "B": 0.6}, r"sum to 1\.1, not to 1"),
+        ({"A": 1.0}, "index B has no weight"),
+        ({"A": 0.5, "B": 0.5, "C": 0.0}, "index C has a weight but is no column"),
+        ({"A": 1.5, "B": -0.5}, r"weight of B is -0\.5"),
+        ({"A": np.nan, "B": 1.0}, "weight of A is nan"),
+    ],
+)
+def test_bad_weights(weights: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        composite_score(pd.DataFrame({"A": [0.0, 1.0], "B": [1.0, 0.5]}), weights)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.linear_model import LinearRegression
 
 from marketnn import registry
@@ -16,11 +15,19 @@ from marketnn.errors import InputError, rows_text
 from marketnn.pipeline.parts import Parts, Stage
 from marketnn.pipeline.scorecard.directions import Directions
 from marketnn.pipeline.scorecard.model import ScorecardModel
-from marketnn.pipeline.scorecard.sensitivity import score_slopes, sensitivities
-from marketnn.pipeline.scorecard.split import ThreeWaySplit, three_way_split
-from marketnn.pipeline.scorecard.training import MAX_SPECTRUM, Fit, fit_network, singular_values
-from marketnn.preprocess import Encoded, Encoder, MinMaxScaler
-from marketnn.scorecard import IndexSystem
+from marketnn.preprocess import Encoded, Encoder
+from marketnn.scorecard import (
+    GRADES,
+    MAX_SPECTRUM,
+    Fit,
+    IndexSystem,
+    ThreeWaySplit,
+    learn_score,
+    score_slopes,
+    sensitivities,
+    singular_values,
+    three_way_split,
+)
 from marketnn.seed import child_seed
 
 
@@ -49,9 +56,7 @@ class Config:
     score_margin: float = 0.1
     score_range: tuple[float, ...] | None = None
     index_system: str | None = None
-    grades: dict[str, float] = field(
-        default_factory=lambda: {"excellent": 0.85, "good": 0.70, "medium": 0.55, "pass": 0.40}
-    )
+    grades: dict[str, float] = field(default_factory=lambda: dict(GRADES))
 
 
 @dataclass(frozen=True)
@@ -119,37 +124,35 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
         encoded = encoder.transform(features, source=table.source)
         score_range = _score_range(score, split, table, config)
     with stage("network construction"):
-        scaler = registry.build("scaler", parts.scaler).fit(encoded.frame.iloc[split.train])
-        low, high = score_range
-        margin = config.score_margin * (high - low)
-        score_scaler = MinMaxScaler().fit(np.array([[low - margin], [high + margin]]))
-        device = parts.torch_device()
-        x = torch.from_numpy(scaler.transform(encoded.frame).to_numpy(copy=True)).to(device)
-        y = torch.from_numpy(score_scaler.transform(score[:, None])).to(device)
-        fit = fit_network(
-            registry.build("network", parts.network),
-            registry.build("optimizer", parts.optimizer),
-            (x[split.train], y[split.train]),
-            (x[split.validation], y[split.validation]),
+        rows = {
+            use: (encoded.frame.iloc[places], score[places])
+            for use, places in (("train", split.train), ("validation", split.validation))
+        }
+        learnt, fit = learn_score(
+            **rows,
+            scaler=registry.build("scaler", parts.scaler),
+            network=registry.build("network", parts.network),
+            optimizer=registry.build("optimizer", parts.optimizer),
+            score_range=score_range,
+            score_margin=config.score_margin,
+            thresholds=config.grades,
+            device=parts.torch_device(),
             members=_members(config, parts),
             seed=child_seed(parts.seed, "network"),
             max_epochs=config.max_epochs,
             max_fail=config.max_fail,
         )
-        n_parameters = sum(p.numel() for p in fit.network.parameters())
-        by_lm = "damping" in fit.history and n_parameters <= MAX_SPECTRUM
-        spectrum = singular_values(fit.network, x[split.train], y[split.train]) if by_lm else None
-    with stage("application"):
         model = ScorecardModel(
+            **vars(learnt),
             target=str(table.options.target),
             ids=tuple(table.schema.names(Role.ID)),
             encoder=encoder,
-            scaler=scaler,
-            score_scaler=score_scaler,
-            score_range=score_range,
-            thresholds=config.grades,
-            network=fit.network,
         )
+        n_parameters = sum(p.numel() for p in fit.network.parameters())
+        by_lm = "damping" in fit.history and n_parameters <= MAX_SPECTRUM
+        x, y = rows["train"]
+        spectrum = singular_values(fit.network, model.scaled(x), model.scaled_score(y)) if by_lm else None
+    with stage("application"):
         slopes = score_slopes(model, encoded.frame.iloc[split.test])
         return ScorecardAnalysis(
             table=table,

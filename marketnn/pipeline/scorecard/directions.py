@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from marketnn.scorecard import IndexSystem
+from marketnn.scorecard import IndexSystem, right_share
 
 RIGHT = 0.9  # of the rows whose slope has the index's sign, from which the network has learnt its direction
 
@@ -38,8 +37,7 @@ class Directions:
             slopes: d score / d index on the test rows, the features among its columns.
         """
         table = system.table().set_index("code")[["dimension", "name", "direction"]]
-        signs = system.signs
-        share = (np.sign(slopes[system.codes]) == signs).mean().where(signs != 0)
+        share = right_share(slopes, system)
         table["right_share"] = share
         table["right"] = share >= RIGHT
         return cls(table, system.dimension_scores(system.quality(features)))

@@ -8,63 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.pipeline.parts import restored_scaler
-from marketnn.pipeline.scorecard.measures import grades
 from marketnn.preprocess import Encoded, Encoder, MinMaxScaler
-from marketnn.preprocess.scaling import Scaler
+from marketnn.scorecard import ScoreFunction
 from marketnn.tracking import SavedModel
 
 KIND = "scorecard"
 
 
-@dataclass(frozen=True)
-class ScorecardModel:
+@dataclass(frozen=True, kw_only=True)
+class ScorecardModel(ScoreFunction):
     """From a table's columns to a score and its grade.
 
     Attributes:
         target: the column that was predicted.
         ids: columns that name rows.
         encoder: from columns to numbers.
-        scaler: of the encoded columns.
-        score_scaler: of the score, onto what the network puts out (paper A, eq. 2.8, with room at both ends).
-        score_range: the bottom and the top of the scale, between which grades are given.
-        thresholds: grade -> the least relative score that earns it.
-        network: from scaled columns (n, d) to the scaled score (n, 1).
+        scaler, score_scaler, score_range, thresholds, network: from these numbers to the score, as in ``ScoreFunction``.
     """
 
     target: str
     ids: tuple[str, ...]
     encoder: Encoder
-    scaler: Scaler
-    score_scaler: MinMaxScaler
-    score_range: tuple[float, float]
-    thresholds: Mapping[str, float]
-    network: BPNetwork
-
-    @property
-    def score_unit(self) -> float:
-        """How much score one unit of the network's output is."""
-        return self.score_scaler.to_dict()["scale"][0]
-
-    def scaled(self, encoded: pd.DataFrame) -> Tensor:
-        """Return encoded rows as the network's input (n, d), on its device."""
-        weight = next(self.network.parameters())
-        return torch.from_numpy(self.scaler.transform(encoded).to_numpy(copy=True)).to(weight)
-
-    def scores(self, encoded: pd.DataFrame) -> np.ndarray:
-        """Return the score (n,) of encoded rows, in the target's unit."""
-        with torch.no_grad():
-            output = self.network(self.scaled(encoded)).cpu().numpy()
-        return self.score_scaler.inverse_transform(output)[:, 0]
-
-    def grades(self, scores: np.ndarray) -> np.ndarray:
-        """Return the grade (n,) of scores (n,)."""
-        low, high = self.score_range
-        return grades((scores - low) / (high - low), self.thresholds)
 
     def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
         """Score rows: one out per row in, in order.

@@ -9,12 +9,11 @@ from marketnn.pipeline.parts import Parts
 from marketnn.pipeline.rows import record_columns, repeats_text
 from marketnn.pipeline.scorecard.analysis import Config, ScorecardAnalysis
 from marketnn.pipeline.scorecard.directions import Directions
-from marketnn.pipeline.scorecard.measures import ScoreErrors
 from marketnn.pipeline.scorecard.scores import grade_counts
-from marketnn.pipeline.scorecard.training import MAX_SPECTRUM
 from marketnn.report import figures
 from marketnn.report.network_diagram import network_diagram
 from marketnn.report.scorecard_figures import radar_figure
+from marketnn.scorecard import MAX_SPECTRUM, ScoreErrors
 from marketnn.spelling import counted
 from marketnn.tracking import Run
 

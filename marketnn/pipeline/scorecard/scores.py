@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from marketnn.data.schema import is_number
-from marketnn.pipeline.scorecard.measures import LOWEST_GRADE, ScoreErrors
 from marketnn.pipeline.scorecard.model import ScorecardModel
+from marketnn.scorecard import LOWEST_GRADE, ScoreErrors
 from marketnn.spelling import counted
 from marketnn.tracking import Run
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 LOWEST_GRADE = "poor"
+GRADES = {"excellent": 0.85, "good": 0.70, "medium": 0.55, "pass": 0.40}  # grade -> least relative score
 
 
 @dataclass(frozen=True)

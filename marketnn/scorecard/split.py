@@ -6,6 +6,7 @@ different units that the columns cannot tell apart, and every row is split on it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,21 @@ def three_way_split(
         raise InputError(
             f"validation_share={validation_share:g} and test_share={test_share:g} must be above 0 and together below 1."
         )
+    shares = {"test": test_share, "validation": validation_share, "training": 1.0}
+    (test, validation, train), n_duplicates, together = _deal(features, shares, seed)
+    return ThreeWaySplit(train, validation, test, n_duplicates, together)
+
+
+def two_way_split(features: pd.DataFrame, *, validation_share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Split rows at random into training and validation rows; arguments and errors as in ``three_way_split``."""
+    if not 0 < validation_share < 1:
+        raise InputError(f"validation_share={validation_share:g} must be above 0 and below 1.")
+    (validation, train), _, _ = _deal(features, {"validation": validation_share, "training": 1.0}, seed)
+    return train, validation
+
+
+def _deal(features: pd.DataFrame, shares: Mapping[str, float], seed: int) -> tuple[list[np.ndarray], int, bool]:
+    """Deal rows out to uses, the last of which takes what is left; return positions by use, and what is said of twins."""
     group = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().to_numpy()
     n_distinct = len(np.unique(group))
     together = n_distinct >= MIN_DISTINCT
@@ -59,17 +75,16 @@ def three_way_split(
         group = np.arange(len(group))
     order = numpy_generator(seed).permutation(group.max() + 1)
     sizes = np.bincount(group)[order]
-    # The share of rows in the groups before one decides its side, so that a side is at most one group too large.
+    # The share of rows in the groups before one decides its use, so that a use has at most one group too many.
     before = np.empty(len(order))
     before[order] = (np.cumsum(sizes) - sizes) / len(group)
-    place = before[group]
-    in_test, in_validation = place < test_share, (place >= test_share) & (place < test_share + validation_share)
-    sides = {"test": in_test, "validation": in_validation, "training": ~(in_test | in_validation)}
-    for name, rows in sides.items():
-        if rows.sum() < MIN_ROWS:
+    ends = np.cumsum(list(shares.values()))[:-1]
+    use = np.searchsorted(ends, before[group], side="right")
+    sides = [np.flatnonzero(use == place) for place in range(len(shares))]
+    for name, rows in zip(shares, sides, strict=True):
+        if len(rows) < MIN_ROWS:
             raise InputError(
-                f"{len(group):,} rows leave {rows.sum()} for {name}, which needs at least {MIN_ROWS}; "
-                "give more rows, or change pipeline.test_share or pipeline.validation_share."
+                f"{len(group):,} rows leave {len(rows)} for {name}, which needs at least {MIN_ROWS}; "
+                "give more rows, or change the shares."
             )
-    test, validation, train = map(np.flatnonzero, sides.values())
-    return ThreeWaySplit(train, validation, test, len(features) - n_distinct, together)
+    return sides, len(features) - n_distinct, together

@@ -10,17 +10,18 @@ import pandas as pd
 from torch import Tensor
 from torch.func import grad
 
-from marketnn.pipeline.scorecard.model import ScorecardModel
+from marketnn.data.index_system import IndexSystem
+from marketnn.scorecard.score_function import ScoreFunction
 
 
-def score_slopes(model: ScorecardModel, encoded: pd.DataFrame) -> pd.DataFrame:
+def score_slopes(model: ScoreFunction, encoded: pd.DataFrame) -> pd.DataFrame:
     """Return d score / d index at every row (n, d), in units of the score per unit of the index.
 
     The column of a category counts as a number between 0 and 1. A constant column has slope 0.
 
     Args:
-        model: the fitted scorecard.
-        encoded: (n, d) rows as the model's encoder makes them.
+        model: the learnt score.
+        encoded: (n, d) rows as numbers.
     """
     slope_nd = _output_slopes(model, model.scaled(encoded))
     unit_d = np.array(model.scaler.to_dict()["scale"])
@@ -54,7 +55,18 @@ def sensitivities(slopes: pd.DataFrame, spread: pd.Series) -> pd.DataFrame:
     return table.loc[table["effect"].abs().sort_values(ascending=False, kind="stable").index]
 
 
-def _output_slopes(model: ScorecardModel, x_nd: Tensor) -> Tensor:
+def right_share(slopes: pd.DataFrame, system: IndexSystem) -> pd.Series:
+    """Return, by index, the share of the rows whose slope has the direction's sign; nothing for an interval.
+
+    Args:
+        slopes: the system's indices among its columns.
+        system: the indices.
+    """
+    signs = system.signs
+    return (np.sign(slopes[system.codes]) == signs).mean().where(signs != 0)
+
+
+def _output_slopes(model: ScoreFunction, x_nd: Tensor) -> Tensor:
     """Differentiate the single output by the inputs (n, d); rows do not touch each other, so one gradient holds all."""
 
     def total(x_nd: Tensor) -> Tensor:

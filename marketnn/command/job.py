@@ -65,6 +65,7 @@ def execute(
         device=device.name,
         seed=seed,
         model=registry.cast(settings["model"], str | None, "model"),
+        offers=registry.cast(settings["offers"], str | None, "offers"),
     )
     name = settings["pipeline"]["name"]
     facts = {"command": redact(command), "seed": str(parts.seed), "device": str(resolve(device.name))}

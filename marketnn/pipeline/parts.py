@@ -26,6 +26,7 @@ class Parts:
         device: a device name.
         seed: of the whole run.
         model: a finished run's folder, for pipelines that use one.
+        offers: a file with the offers that customers were made, for pipelines that use one.
     """
 
     data: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Parts:
     device: str = "auto"
     seed: int = 0
     model: str | None = None
+    offers: str | None = None
 
     def table(self, *, categories: Collection[str] = (), ids: Collection[str] = ()) -> Table:
         """Read the table; ``categories`` and ``ids`` as in ``assemble``."""

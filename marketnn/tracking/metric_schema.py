@@ -126,11 +126,16 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "n_tables": Metric("tables that differ", "between two runs", unit="tables"),
 }
 _GROUP_SIZE = re.compile(r"(portrait|segment)_\d+_size")
+PARTS = {"offers": "of the offers"}  # parts of a run whose numbers carry their name first (``Run.part``)
 _OF_A_MODEL = re.compile(r"(rmse|r2|mae|silhouette|total_error|sse|sum_distances|rounds)_(.+)")
 
 
 def described(name: str) -> Metric:
     """Return what a metric means; an unknown one is called by its name."""
+    part, _, rest = name.partition("_")
+    if part in PARTS and name not in METRICS and is_described(rest):
+        metric = described(rest)
+        return replace(metric, title=f"{metric.title} {PARTS[part]}")
     base, suffix = _split(name)
     if base in METRICS:
         metric = METRICS[base]

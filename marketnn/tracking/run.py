@@ -80,6 +80,7 @@ class Run:
         self._sections: list[Section] = []
         self._timings: dict[str, float] = {}
         self._projected: list[str] = []
+        self._part = ""
         self._partial = self.folder / ".partial"
         check_free(self.folder)
         try:
@@ -105,6 +106,18 @@ class Run:
         yield
         self._timings[name] = time.perf_counter() - start
         self._progress.update()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Put ``name`` and an underscore before the names of all numbers, tables, figures and curves recorded within.
+
+        Thus one run records several analyses that use the same names.
+        """
+        self._part = f"{name}_"
+        try:
+            yield
+        finally:
+            self._part = ""
 
     def timing(self, name: str, seconds: float) -> None:
         """Record a duration that was measured elsewhere, for ``timings.json``."""
@@ -133,6 +146,7 @@ class Run:
             ValueError: a value is NaN or infinite; say nothing rather than that.
         """
         for name, value in values.items():
+            name = self._part + name
             number = float(value)
             if not math.isfinite(number):
                 raise ValueError(f"metric '{name}' is {number}")
@@ -142,11 +156,11 @@ class Run:
     def curve(self, name: str, values: list[float]) -> None:
         """Record a curve for TensorBoard, one value per step counted from 1."""
         for step, value in enumerate(values, start=1):
-            self._events.add_scalar(name, value, step)
+            self._events.add_scalar(self._part + name, value, step)
 
     def histogram(self, name: str, values: np.ndarray, step: int = 0) -> None:
         """Record how numbers are distributed, for TensorBoard."""
-        self._events.add_histogram(name, values, step)
+        self._events.add_histogram(self._part + name, values, step)
 
     def projector(self, name: str, points: np.ndarray, labels: pd.DataFrame) -> None:
         """Show points in TensorBoard's projector.
@@ -156,6 +170,7 @@ class Run:
             points: (n, d).
             labels: n rows, at least two columns, which name and colour the points.
         """
+        name = self._part + name
         self._projected.append(name)
         folder = self._partial / projector.FOLDER
         write_text(folder / f"{name}_points.tsv", projector.points_text(points))
@@ -170,7 +185,7 @@ class Run:
             labels: (n,) 1 for positive, 0 for negative.
             probability: (n,) of being positive.
         """
-        self._events.add_pr_curve(name, labels, probability, 0)
+        self._events.add_pr_curve(self._part + name, labels, probability, 0)
 
     def charts(self, title: str, charts: Mapping[str, Sequence[str]]) -> None:
         """Lay curves out on TensorBoard's page of custom scalars, once per run.
@@ -181,11 +196,12 @@ class Run:
             title: of the group of charts.
             charts: title of each chart -> the names of the curves in it; a name that ends in ``/`` stands for all below it.
         """
-        layout = {name: ["Multiline", [_pattern(curve) for curve in curves]] for name, curves in charts.items()}
+        layout = {name: ["Multiline", [_pattern(self._part + curve) for curve in curves]] for name, curves in charts.items()}
         self._events.add_custom_scalars({title: layout})
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
         """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""
+        name = self._part + name
         write_text(self._partial / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
         if show:
             shown = frame.reset_index() if index else frame
@@ -195,6 +211,7 @@ class Run:
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Write ``figures/<name>.png`` and show it in the report and in TensorBoard."""
+        name = self._part + name
         block = FigureBlock.of(figure, caption)
         write_bytes(self._partial / "figures" / f"{name}.png", block.png)
         self._sections[-1].blocks.append(block)

@@ -104,6 +104,9 @@ def solve_linear(
 def solve_integer(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, max_nodes: int) -> WholeAnswer | None:
     """Solve the integer programme, as far as some number of nodes goes.
 
+    Where a contact's uses depend on its offer alone, only the number of contacts of each offer has to be whole: with these given,
+    the rest is a flow problem, whose vertices are whole. A few integers instead of thousands make an easy programme.
+
     Args:
         cells, weight_m, bound_r: as for `solve_linear`.
         max_nodes: after which the best answer so far is returned with its bound.
@@ -115,23 +118,26 @@ def solve_integer(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, max_n
         return WholeAnswer(np.zeros(0), 0.0) if (bound_r >= 0).all() else None
     scale = _largest(cells) / _OBJECTIVE
     use_r = np.maximum(np.abs(cells.row_rc).max(1), 1e-300)
+    matrix, n_counts = _whole_matrix(cells._replace(row_rc=cells.row_rc / use_r[:, None]), len(weight_m))
+    n_cells = len(cells.value_c)
+    whole = np.concatenate([np.full(n_cells, n_counts == 0), np.ones(n_counts)])
+    most = np.concatenate([weight_m[cells.customer_c], np.full(n_counts, weight_m.sum())])
     spare_r = np.zeros(len(bound_r))
     for _ in range(2):  # HiGHS lets a row overrun by its tolerance; the second time it is given that much less
+        above = np.concatenate([weight_m, (bound_r - spare_r) / use_r, np.zeros(n_counts)])
+        below = np.where(np.arange(len(above)) < len(above) - n_counts, -np.inf, 0.0)
         answer = milp(
-            -cells.value_c / scale,
-            constraints=LinearConstraint(
-                _matrix(cells._replace(row_rc=cells.row_rc / use_r[:, None]), len(weight_m)),
-                ub=np.concatenate([weight_m, (bound_r - spare_r) / use_r]),
-            ),
-            integrality=np.ones(len(cells.value_c)),
-            bounds=Bounds(0, weight_m[cells.customer_c]),
+            np.concatenate([-cells.value_c / scale, np.zeros(n_counts)]),
+            constraints=LinearConstraint(matrix, below, above),
+            integrality=whole,
+            bounds=Bounds(0, most),
             options={"node_limit": max_nodes, "mip_rel_gap": 0.0},
         )
         if answer.x is None:
             return None
-        taken_c = np.round(answer.x)
+        taken_c = np.round(answer.x[:n_cells])
         bound = -answer.mip_dual_bound * scale
-        if fits(cells, bound_r, taken_c):
+        if fits(cells, bound_r, taken_c) and _once(cells, weight_m, taken_c):
             return WholeAnswer(taken_c, bound)
         spare_r = 2 * np.maximum(cells.row_rc @ taken_c - bound_r, 0.0)
     return None
@@ -161,6 +167,11 @@ def round_down(cells: Cells, weight_m: np.ndarray, bound_r: np.ndarray, taken_c:
     return whole_c
 
 
+def _once(cells: Cells, weight_m: np.ndarray, taken_c: np.ndarray) -> bool:
+    """Whether nobody gets more contacts than there are customers."""
+    return bool((np.bincount(cells.customer_c, taken_c, minlength=len(weight_m)) <= weight_m).all())
+
+
 def _below(matrix: sparse.csc_array, n_above: int) -> sparse.csc_array:
     return sparse.vstack([sparse.csc_array((n_above, matrix.shape[1])), matrix], format="csc")
 
@@ -171,6 +182,29 @@ def _largest(cells: Cells) -> float:
 
 def _matrix(cells: Cells, n_customers: int) -> sparse.csc_array:
     """Stack the customers' rows (one contact each) on the limits' rows."""
-    n_cells = len(cells.value_c)
-    once = sparse.csc_array((np.ones(n_cells), (cells.customer_c, np.arange(n_cells))), shape=(n_customers, n_cells))
-    return sparse.vstack([once, sparse.csc_array(cells.row_rc)], format="csc")
+    return sparse.vstack([_sums(cells.customer_c, n_customers), sparse.csc_array(cells.row_rc)], format="csc")
+
+
+def _whole_matrix(cells: Cells, n_customers: int) -> tuple[sparse.csc_array, int]:
+    """Return the programme's rows, with a column per offer for its number of contacts where that determines the uses.
+
+    Returns:
+        The customers' rows, the limits' rows and, with such columns, a row per offer that makes them the numbers they are; and
+        how many such columns there are.
+    """
+    _, first_j, offer_c = np.unique(cells.offer_c, return_index=True, return_inverse=True)
+    row_rj = cells.row_rc[:, first_j]
+    if not np.array_equal(row_rj[:, offer_c], cells.row_rc):
+        return _matrix(cells, n_customers), 0
+    n_offers = len(first_j)
+    blocks = [
+        [_sums(cells.customer_c, n_customers), None],
+        [None, sparse.csc_array(row_rj)],
+        [_sums(offer_c, n_offers), -sparse.eye_array(n_offers)],
+    ]
+    return sparse.block_array(blocks, format="csc"), n_offers
+
+
+def _sums(row_c: np.ndarray, n_rows: int) -> sparse.csc_array:
+    """Return the matrix that adds up, in each row, the cells that belong to it."""
+    return sparse.csc_array((np.ones(len(row_c)), (row_c, np.arange(len(row_c)))), shape=(n_rows, len(row_c)))

@@ -34,6 +34,7 @@ TO_BEST = "s to the best validation"
 DECREASE = "MSE after / before"
 RATES = (1e-3, 3e-3, 1e-2)
 BATCHES = (256, 1024)
+DAMPINGS = (1e-3, 1.0, 10.0)
 
 _OURS = "lm_minibatch"
 
@@ -174,29 +175,41 @@ def torch_lm_step(name: str, make: MakeTask, seed: int, steps: int, solve_method
 
 
 def ours_on_parts(name: str, make: MakeParts, seed: int, seconds: float) -> Contender:
-    """Train by our mini-batch LM with validation rows that choose the weights, and report the test rows."""
+    """Train by our mini-batch LM, an equal part of the time for each damping, and report the test rows.
+
+    Validation rows choose the weights, and with them the damping: on a noisy table the usual one follows the noise.
+    """
+    share = seconds / len(DAMPINGS)
 
     def prepare() -> Run:
         part, validation, test = make()
 
         def run() -> Measures:
-            network = part.network(seed)
-            result = train(
-                network,
-                part.x,
-                part.y,
-                optimizer=_OURS,
-                max_epochs=10**9,
-                validation=(validation.x, validation.y),
-                max_fail=10**9,
-                time_limit=seconds,
-            )
-            spent = result.history["seconds"][result.best_epoch - 1] if result.best_epoch else 0.0
-            return {TEST_LOSS: mean_squared_error(network, test), TO_BEST: spent}
+            best, spent, kept = float("inf"), 0.0, part.network(seed)
+            for place, damping in enumerate(DAMPINGS):
+                network = part.network(seed)
+                result = train(
+                    network,
+                    part.x,
+                    part.y,
+                    optimizer=registry.build("optimizer", {"name": _OURS, "damping": damping}),
+                    max_epochs=10**9,
+                    validation=(validation.x, validation.y),
+                    max_fail=10**9,
+                    time_limit=share,
+                )
+                mse = mean_squared_error(network, validation)
+                if mse < best:
+                    within = result.history["seconds"][result.best_epoch - 1] if result.best_epoch else 0.0
+                    best, spent, kept = mse, place * share + within, network
+            return {TEST_LOSS: mean_squared_error(kept, test), TO_BEST: spent}
 
         return run
 
-    return Contender(name, f"train, optimizer={_OURS}, time_limit={seconds:g}, float32", prepare, warm_up=False)
+    settings = (
+        f"train, optimizer={_OURS}, damping {', '.join(f'{d:g}' for d in DAMPINGS)} for {share:g} s each, float32"
+    )
+    return Contender(name, settings, prepare, warm_up=False)
 
 
 def adam_on_parts(name: str, make: MakeParts, rate: float, seed: int, seconds: float) -> Contender:

@@ -26,6 +26,7 @@ ROOMS = {
     "network": "marketnn.network",
     "optimizer": "marketnn.optim",
     "cluster": "marketnn.cluster",
+    "classifier": "marketnn.classify.classifiers",
     "response": "marketnn.allocation.curves",
 }
 
@@ -109,6 +110,8 @@ def cast(value: Any, hint: Any, key: str) -> Any:
     Raises:
         ConfigurationError: it does not fit; the message names ``key``.
     """
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:

@@ -1,8 +1,8 @@
 """The BP network of paper A term by term: plain Python numbers, loops and ``math.exp``, one hidden layer, one output.
 
-An independent evaluation of eq. 2.1-2.7, each with the constants that the paper prints or the errata repair as arguments.
-Letters are the paper's: inputs i, hidden units j, patterns p, learning rate eta, damping mu. A parameter vector is w_ji
-row by row, then w_jo, W_kj and W_ko.
+An independent evaluation of eq. 2.1-2.7 and, for clusters, eq. 2.9, each with the constants that the paper prints or the
+errata repair as arguments. Letters are the paper's: inputs i, hidden units j, patterns p, learning rate eta, damping mu. A
+parameter vector is w_ji row by row, then w_jo, W_kj and W_ko.
 """
 
 from __future__ import annotations
@@ -109,6 +109,25 @@ def levenberg_marquardt_step(
     ]
     right = [sum((row[a] * Fraction(e) for row, e in zip(exact, residuals, strict=True)), Fraction(0)) for a in columns]
     return [float(Fraction(sign) * value) for value in _solve(system, right)]
+
+
+def total_error(
+    points: Sequence[Vector],
+    labels: Sequence[int],
+    centres: Sequence[Vector],
+    *,
+    exponent: float,
+    root: float,
+    own_points: float,
+) -> float:
+    """Evaluate eq. 2.9, ``(sum_i sum_j (C_j - c_i)^exponent)^root``; j counts cluster i's own points, or the first km of all."""
+    total = 0.0
+    for cluster, centre in enumerate(centres):
+        own = [point for point, label in zip(points, labels, strict=True) if label == cluster]
+        for point in own if own_points == 1 else points[: len(own)]:
+            for coordinate, middle in zip(point, centre, strict=True):
+                total += abs(coordinate - middle) ** exponent
+    return total**root
 
 
 def _solve(matrix: Sequence[Sequence[Fraction]], right: Sequence[Fraction]) -> list[Fraction]:

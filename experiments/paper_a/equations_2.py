@@ -1,6 +1,7 @@
-"""Equations 2.1-2.8 of paper A: the library's values against a term-by-term evaluation of the repaired formulas.
+"""Equations 2.1-2.9 of paper A: the library's values against a term-by-term evaluation of the repaired formulas.
 
 The network maps factor 1 to factor 2 of the eight printed points of Table 2.1; its weights stand in equations_2.yaml.
+Equation 2.9 takes the same points in clusters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -18,6 +20,7 @@ from experiments.by_hand import Weights
 from experiments.claims import Claims, read_yaml
 from experiments.experiment import Findings, Workspace
 from experiments.ledger import Row, compare
+from marketnn.cluster import KMeans
 from marketnn.network import BPNetwork
 from marketnn.optim import LevenbergMarquardt, gauss_newton_system, gd
 from marketnn.preprocess import MinMaxScaler
@@ -37,6 +40,7 @@ class Case:
         weights: of the network.
         eta: learning rate.
         mu: damping.
+        n_clusters: of the points.
     """
 
     inputs: list[float]
@@ -44,6 +48,12 @@ class Case:
     weights: Weights
     eta: float
     mu: float
+    n_clusters: int
+
+    @property
+    def points(self) -> list[list[float]]:
+        """Both factors of each point."""
+        return [[x, y] for x, y in zip(self.inputs, self.targets, strict=True)]
 
     @property
     def x(self) -> Tensor:
@@ -87,6 +97,7 @@ def load_case(claims: Claims) -> Case:
         weights,
         chosen["eta"],
         chosen["mu"],
+        chosen["n_clusters"],
     )
 
 
@@ -189,6 +200,16 @@ def min_max(case: Case, printed: Constants, repaired: Constants) -> tuple[Number
     return _numbered("C", scaled.flatten().tolist()), _numbered("C", published)
 
 
+def total_error(case: Case, printed: Constants, repaired: Constants) -> tuple[Numbers, Numbers]:
+    """Eq. 2.9: the total error of K-means on the points, which starts from the first of them."""
+    points = np.array(case.points)
+    fitted = KMeans(case.n_clusters, init=points[: case.n_clusters], n_init=1, device="cpu").fit(points)
+    labels, centres = fitted.labels_.tolist(), fitted.cluster_centers_.tolist()
+    ours = {"dist": float(fitted.total_error_)}
+    ours["dist of the printed formula"] = by_hand.total_error(case.points, labels, centres, **printed)
+    return ours, {"dist": by_hand.total_error(case.points, labels, centres, **repaired)}
+
+
 EQUATIONS: Mapping[str, Callable[[Case, Constants, Constants], tuple[Numbers, Numbers]]] = {
     "Equation 2.1": error_function,
     "Equation 2.2": hidden_net_input,
@@ -198,6 +219,7 @@ EQUATIONS: Mapping[str, Callable[[Case, Constants, Constants], tuple[Numbers, Nu
     "Equation 2.6": steepest_descent,
     "Equation 2.7": levenberg_marquardt,
     "Equation 2.8": min_max,
+    "Equation 2.9": total_error,
 }
 
 

@@ -1,4 +1,4 @@
-"""Equations 2.1-2.8: the hand evaluation is right by other means, and every constant carries its verdict."""
+"""Equations 2.1-2.9: the hand evaluation is right by other means, and every constant carries its verdict."""
 
 from __future__ import annotations
 

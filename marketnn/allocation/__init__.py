@@ -4,11 +4,13 @@ from marketnn.allocation.adstock import GeometricAdstock
 from marketnn.allocation.assignment import AssignmentResult, assign_offers
 from marketnn.allocation.budget import BudgetResult, allocate_budget
 from marketnn.allocation.cobb_douglas import CobbDouglasDemand, CobbDouglasFit, fit_cobb_douglas
+from marketnn.allocation.cost import MarketingCost
 from marketnn.allocation.curves import CurveSet, ExponentialCurve, HillCurve, LogCurve, PowerCurve
 from marketnn.allocation.fit_response import ResponseFit, fit_response
 from marketnn.allocation.launch_set import LaunchSet, choose_launch_set
 from marketnn.allocation.plan import PlanResult, plan_budget
 from marketnn.allocation.plan_scenarios import MeanCurve, plan_outcomes
+from marketnn.allocation.profit import ProfitPlan, maximise_profit
 from marketnn.allocation.projects import ProjectComparison, compare_projects
 from marketnn.allocation.resource import ResourceAllocation, allocate_resource
 from marketnn.allocation.resource_budget import ResourceBudgetResult, allocate_resources
@@ -28,9 +30,11 @@ __all__ = [
     "LaunchSet",
     "LeastBudget",
     "LogCurve",
+    "MarketingCost",
     "MeanCurve",
     "PlanResult",
     "PowerCurve",
+    "ProfitPlan",
     "ProjectComparison",
     "ProjectIntroduction",
     "ResourceAllocation",
@@ -49,6 +53,7 @@ __all__ = [
     "fit_response",
     "introduce_project",
     "least_budget",
+    "maximise_profit",
     "plan_budget",
     "plan_outcomes",
 ]

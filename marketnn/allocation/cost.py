@@ -128,11 +128,11 @@ class MarketingCost:
     @property
     def interval(self) -> tuple[float, float]:
         """C at the lowest and at the highest rates: .1 h + .1 m1 + .005 Q apart."""
-        low, high = (
-            replace(self, **{name: ends[side] for name, ends in RANGES.items()}).total
-            for side in (0, 1)  # type: ignore[arg-type]
-        )
+        low, high = (self._at({name: ends[side] for name, ends in RANGES.items()}).total for side in (0, 1))
         return low, high
+
+    def _at(self, changes: dict[str, Any]) -> Self:
+        return replace(self, **changes)
 
     @property
     def ratio(self) -> float:

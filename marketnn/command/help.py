@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-GROUPS = ("pipeline", "data", "scaler", "cluster", "network", "optimizer", "device", "experiment")
+GROUPS = ("pipeline", "data", "scaler", "cluster", "classifier", "network", "optimizer", "device", "experiment")
 EXAMPLES = (
     ("marketnn pipeline=churn data=packaged", "a real table that comes along"),
     ("marketnn pipeline=inspect data=csv data.path=customers.csv", "what each column would be used for"),

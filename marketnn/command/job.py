@@ -16,6 +16,8 @@ from marketnn.pipeline import Parts
 from marketnn.redact import redact
 from marketnn.tracking import Run
 
+CHOSEN = ("data", "scaler", "cluster", "classifier", "network", "optimizer")  # groups that pipelines are handed
+
 
 def execute(
     settings: Mapping[str, Any],
@@ -51,7 +53,7 @@ def execute(
         raise ConfigurationError(f"{key} is missing; it cannot be taken out.")
     module, config = registry.configure("pipeline", settings["pipeline"])
     device = registry.merge(DeviceConfig, settings["device"], where="device")
-    for group in ("data", "scaler", "cluster", "network", "optimizer"):
+    for group in CHOSEN:
         registry.configure(group, settings[group])
     seed = registry.cast(settings["seed"], int, "seed")
     if seed < 0 or (device.threads is not None and device.threads < 1):
@@ -60,6 +62,7 @@ def execute(
         data=settings["data"],
         scaler=settings["scaler"],
         cluster=settings["cluster"],
+        classifier=settings["classifier"],
         network=settings["network"],
         optimizer=settings["optimizer"],
         device=device.name,
@@ -90,7 +93,7 @@ def execute(
 
 def choices(composed: Mapping[str, Any]) -> dict[str, bool | float | str]:
     """Name what a run chose of every group, and its seed: by these TensorBoard tells runs apart."""
-    named = {group: composed.get(group) for group in ("pipeline", "data", "scaler", "cluster", "network", "optimizer")}
+    named = {group: composed.get(group) for group in ("pipeline", *CHOSEN)}
     chosen = {
         group: str(value["name"]) for group, value in named.items() if isinstance(value, Mapping) and "name" in value
     }

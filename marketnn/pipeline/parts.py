@@ -22,7 +22,7 @@ class Parts:
     """The groups of a configuration as plain settings.
 
     Attributes:
-        data, scaler, cluster, network, optimizer: settings with a ``name``, as ``registry.build`` takes them.
+        data, scaler, cluster, classifier, network, optimizer: settings with a ``name``, as ``registry.build`` takes them.
         device: a device name.
         seed: of the whole run.
         model: a finished run's folder, for pipelines that use one.
@@ -32,6 +32,7 @@ class Parts:
     data: Mapping[str, Any]
     scaler: Mapping[str, Any] = field(default_factory=lambda: {"name": "minmax"})
     cluster: Mapping[str, Any] = field(default_factory=lambda: {"name": "kmeans"})
+    classifier: Mapping[str, Any] = field(default_factory=lambda: {"name": "xgboost"})
     network: Mapping[str, Any] = field(default_factory=lambda: {"name": "bp"})
     optimizer: Mapping[str, Any] = field(default_factory=lambda: {"name": "lm"})
     device: str = "auto"

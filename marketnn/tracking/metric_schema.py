@@ -62,6 +62,37 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "target_precision_n_selected": Metric(
         "selected at the target precision", "rows decided positive there", unit="rows"
     ),
+    # What a recommender is worth.
+    "top_10_importance": Metric("importance of the top ten", "share that the ten most important features hold"),
+    "n_suspects": Metric("suspect features", "that alone predict the outcome almost perfectly", _LOWER, "features"),
+    "n_seen": Metric("test rows seen", "whose features all equal those of a training row", _LOWER, "rows"),
+    "n_accepted": Metric("accepted offers", "rows with the positive outcome", unit="rows"),
+    "n_likely_accept": Metric("likely to accept", "rows with a probability above the threshold", unit="rows"),
+    "n_calibration": Metric("calibration rows", "training rows that the calibration was fitted on", unit="rows"),
+    "tier_saving": Metric("saving in tier 4", "of messages instead of calls, test rows", unit="units of the revenue"),
+    "expected_profit": Metric(
+        "expected profit", "of the contacts of highest expected profit, test rows", _HIGHER, "units of the revenue"
+    ),
+    "observed_profit": Metric(
+        "observed profit", "of the same contacts, by what happened", _HIGHER, "units of the revenue"
+    ),
+    "observed_profit_of_tiers": Metric(
+        "observed profit of the tiers", "of the tiers' contacts, by what happened", _HIGHER, "units of the revenue"
+    ),
+    "n_offers": Metric("offers", "to choose from", unit="offers"),
+    "mean_expected_value": Metric(
+        "mean expected value", "probability times revenue of each row's best offer", _HIGHER, "units of the revenue"
+    ),
+    "policy_value": Metric(
+        "value of recommending", "per row, had every test row got its best offer", _HIGHER, "units of the revenue"
+    ),
+    "policy_value_se": Metric("standard error of that", "of the value of recommending", unit="units of the revenue"),
+    "best_single_value": Metric(
+        "value of the best single offer", "per row, had every test row got it", _HIGHER, "units of the revenue"
+    ),
+    "as_offered_value": Metric(
+        "value as offered", "per row, of the offers that were made", unit="units of the revenue"
+    ),
     # What drives an outcome.
     "log_likelihood": Metric("log-likelihood", "of the logistic regression on the training rows", _HIGHER),
     "mcfadden": Metric("McFadden's R²", "1 - log-likelihood over that of a constant", _HIGHER),
@@ -107,6 +138,54 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "top_value_share": Metric("held by the top rows", "share of the value that they hold"),
     "above_mean_row_share": Metric("rows above the mean", "share of the rows"),
     "above_mean_value_share": Metric("held above the mean", "share of the value that the rows above the mean hold"),
+    # How marketing is planned over segments, projects, resources and quarters.
+    "benefit_gain": Metric("gain", "benefit of the assignment less today's", _HIGHER, "currency"),
+    "benefit_assigned": Metric(
+        "benefit", "of the assignment within the limits, all costs counted", _HIGHER, "currency"
+    ),
+    "benefit_today": Metric("benefit today", "everybody marketed today's project, all costs counted", unit="currency"),
+    "project_gain": Metric("gain of all projects", "S = W - W0 without limits (paper B, eq. 6)", _HIGHER, "currency"),
+    "launch_gain": Metric(
+        "gain of the best projects", "of the best set of projects, without limits", _HIGHER, "currency"
+    ),
+    "assignment_upper_bound": Metric("bound of the benefit", "no assignment is worth more", unit="currency"),
+    "assignment_gap": Metric("gap of the assignment", "bound less benefit, as a share", _LOWER),
+    "highest_shadow_price": Metric("highest shadow price", "of one more unit of a limit", unit="currency"),
+    "expected_worth": Metric("expected worth", "of the projects that new customers get", _HIGHER, "currency"),
+    "n_contacted": Metric("contacted", "customers who get a project", unit="customers"),
+    "fitness_auc": Metric("AUC of the scores", "on customers the networks did not see, mean over outcomes", _HIGHER),
+    "fitness_brier": Metric("Brier score of the scores", "likewise", _LOWER),
+    "newsvendor_loss": Metric("loss, newsvendor", "expected, of its quantities, all segments", _LOWER, "currency"),
+    "entropy_loss": Metric("loss, entropy rule", "expected, of its quantities, all segments", _LOWER, "currency"),
+    "limited_loss": Metric("loss within the limit", "expected, of the quantities within it", _LOWER, "currency"),
+    "resource_shadow_price": Metric("price of a resource", "by what one more unit lowers the loss", unit="currency"),
+    "plan_total": Metric("planned response", "what the planned quarters add, as assumed", _HIGHER, "currency"),
+    "plan_even_total": Metric("even response", "what the same budget adds, spread evenly", unit="currency"),
+    "plan_upper_bound": Metric("bound of the plan", "no plan adds more", unit="currency"),
+    "plan_budget": Metric("budget", "planned over all quarters", unit="currency"),
+    "plan_shadow_price": Metric("price of the budget", "what one more unit of budget adds", unit="currency"),
+    # How an enterprise stands, and what its campaign should bring.
+    "score": Metric("score", "of the enterprise's scorecard, 0 to 1", _HIGHER),
+    "improved_score": Metric("improved score", "after the best use of the improvement budget", _HIGHER),
+    "improvement_cost": Metric("cost of the improvement", "of the indices", unit="currency"),
+    "scorecard_r2": Metric("R² of the scorecard", "on units that the network did not see", _HIGHER),
+    "n_assumed": Metric("assumed indices", "whose value nobody told or measured", _LOWER, "indices"),
+    "campaign_profit": Metric(
+        "profit of the campaign", "expected revenue less the cost of contacts", _HIGHER, "currency"
+    ),
+    "campaign_revenue": Metric("revenue of the campaign", "expected", _HIGHER, "currency"),
+    "campaign_cost": Metric("cost of the campaign", "of all contacts", unit="currency"),
+    "campaign_upper_bound": Metric(
+        "bound of the campaign", "no campaign within the limits earns more", unit="currency"
+    ),
+    "campaign_gap": Metric("gap of the campaign", "bound less profit, relative", _LOWER),
+    "campaign_saving": Metric("saved by SMS", "instead of calls in tier 4", unit="currency"),
+    "best_single_profit": Metric("profit of one offer to all", "the best such offer", unit="currency"),
+    "marketing_cost": Metric("marketing cost", "C of paper A, eq. 3.4, the campaign included", _LOWER, "currency"),
+    "marketing_cost_low": Metric("least marketing cost", "at the lowest rates", unit="currency"),
+    "marketing_cost_high": Metric("greatest marketing cost", "at the highest rates", unit="currency"),
+    "marketing_cost_before": Metric("marketing cost before the campaign", "C of eq. 3.4", unit="currency"),
+    "cost_ratio": Metric("cost ratio", "marketing cost over sales", _LOWER),
     # What a run read.
     "n_rows": Metric("rows", "read", unit="rows"),
     "n_columns": Metric("columns", "read", unit="columns"),
@@ -125,9 +204,10 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "n_metrics": Metric("metrics that differ", "between two runs", unit="metrics"),
     "n_tables": Metric("tables that differ", "between two runs", unit="tables"),
 }
-_GROUP_SIZE = re.compile(r"(portrait|segment)_\d+_size")
+_INDEX = re.compile(r"index_([A-Z]+\d*)")
+_GROUP_SIZE = re.compile(r"(portrait|segment|tier)_\d+_size")
 PARTS = {"offers": "of the offers"}  # parts of a run whose numbers carry their name first (``Run.part``)
-_OF_A_MODEL = re.compile(r"(rmse|r2|mae|silhouette|total_error|sse|sum_distances|rounds)_(.+)")
+_OF_A_MODEL = re.compile(r"(auc|brier|rmse|r2|mae|silhouette|total_error|sse|sum_distances|rounds)_(.+)")
 
 
 def described(name: str) -> Metric:
@@ -142,6 +222,8 @@ def described(name: str) -> Metric:
         return replace(metric, title=f"{metric.title}, {suffix.replace('_', ' ')}") if suffix else metric
     if _GROUP_SIZE.fullmatch(name):
         return Metric(f"size of {name.removesuffix('_size').replace('_', ' ')}", "rows in the group", unit="rows")
+    if _INDEX.fullmatch(name):
+        return Metric(f"index {name.removeprefix('index_')}", "of the enterprise's scorecard, in its unit")
     return Metric(name, "")
 
 

@@ -196,7 +196,9 @@ class Run:
             title: of the group of charts.
             charts: title of each chart -> the names of the curves in it; a name that ends in ``/`` stands for all below it.
         """
-        layout = {name: ["Multiline", [_pattern(self._part + curve) for curve in curves]] for name, curves in charts.items()}
+        layout = {
+            name: ["Multiline", [_pattern(self._part + curve) for curve in curves]] for name, curves in charts.items()
+        }
         self._events.add_custom_scalars({title: layout})
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:

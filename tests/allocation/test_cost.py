@@ -28,13 +28,13 @@ COSTS = st.builds(
 
 def test_the_example_by_hand() -> None:
     cost = EXAMPLE_COST
-    assert cost.human == pytest.approx(1200 * 1.15 + 180)
-    assert cost.physical == pytest.approx(0.15 * 400 + 260)
-    assert cost.financial == pytest.approx(900 + 240 + 60 + 90)
-    assert cost.channel == pytest.approx(0.0075 * 32000 + 350)
-    assert cost.total == pytest.approx(1560 + 320 + 1290 + 590 + 600)
-    assert cost.ratio == pytest.approx(4360 / 32000)
-    assert cost.currency == "10,000 yuan"
+    assert cost.human == pytest.approx(220_000 * 1.15 + 30_000)
+    assert cost.physical == pytest.approx(0.15 * 60_000 + 40_000)
+    assert cost.financial == pytest.approx(140_000 + 36_000 + 9_000 + 14_000)
+    assert cost.channel == pytest.approx(0.0075 * 5_000_000 + 50_000)
+    assert cost.total == pytest.approx(283_000 + 49_000 + 199_000 + 87_500 + 90_000)
+    assert cost.ratio == pytest.approx(708_500 / 5_000_000)
+    assert cost.currency == "yuan"
 
 
 @settings(deadline=None, max_examples=50)

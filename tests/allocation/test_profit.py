@@ -39,7 +39,11 @@ def test_without_limits_it_is_the_closed_form() -> None:
 def test_within_limits_it_is_scipys(seed: int) -> None:
     rng = np.random.default_rng(seed)
     b, c = rng.uniform(0.1, 0.45, 2)
-    demand, unit_cost, theta = CobbDouglasDemand(rng.uniform(50, 600), b, c, rng.uniform(1.3, 3)), rng.uniform(1, 5), 0.01
+    demand, unit_cost, theta = (
+        CobbDouglasDemand(rng.uniform(50, 600), b, c, rng.uniform(1.3, 3)),
+        rng.uniform(1, 5),
+        0.01,
+    )
     free = maximise_profit(demand, unit_cost, after_sales_rate=theta)
     budget = rng.uniform(0.2, 1.2) * (free.advertising + free.promotion)
     bounds = {

@@ -24,8 +24,8 @@ def test_yaml_and_csv_say_the_same() -> None:
 
 
 def test_amounts_may_have_thousands_separators(tmp_path: Path) -> None:
-    assert read_cost_sheet(changed(tmp_path, "salaries: 1200", "salaries: '1,200,000.50'"))["salaries"] == 1_200_000.5
-    assert read_cost_sheet(changed(tmp_path, "salaries,1200", 'salaries,"1,200"', ".csv"))["salaries"] == 1200
+    assert read_cost_sheet(changed(tmp_path, "salaries: 220000", "salaries: '1,200,000.50'"))["salaries"] == 1_200_000.5
+    assert read_cost_sheet(changed(tmp_path, "salaries,220000", 'salaries,"1,200"', ".csv"))["salaries"] == 1200
 
 
 @pytest.mark.parametrize(
@@ -33,20 +33,20 @@ def test_amounts_may_have_thousands_separators(tmp_path: Path) -> None:
     [
         (
             ".yaml",
-            "  travel: 180 ",
+            "  travel: 30000 ",
             "  travell: 180 ",
             "sheet.yaml, group human 'travell'. Did you mean 'travel'",
         ),
-        (".yaml", "  travel: 180 ", "  # travel ", "sheet.yaml: travel is missing; write 0"),
-        (".yaml", "travel: 180", "travel: a lot", "sheet.yaml, group human: travel is 'a lot'; write a number"),
-        (".yaml", "travel: 180", "travel: -180", "travel is '-180'"),
-        (".yaml", "travel: 180", "travel: yes", "travel is 'True'"),
-        (".yaml", "travel: 180", "travel: '1,80'", "travel is '1,80'"),
+        (".yaml", "  travel: 30000 ", "  # travel ", "sheet.yaml: travel is missing; write 0"),
+        (".yaml", "travel: 30000", "travel: a lot", "sheet.yaml, group human: travel is 'a lot'; write a number"),
+        (".yaml", "travel: 30000", "travel: -30000", "travel is '-30000'"),
+        (".yaml", "travel: 30000", "travel: yes", "travel is 'True'"),
+        (".yaml", "travel: 30000", "travel: '1,80'", "travel is '1,80'"),
         (".yaml", "promotion:\n", "promotion:\n  travel: 3\n", "group promotion: 'travel' stands twice"),
         (".yaml", "currency:", "currency: [", "not a YAML file"),
-        (".csv", "travel,180", "travel,", "sheet.csv, row 3: travel is ''"),
+        (".csv", "travel,30000", "travel,", "sheet.csv, row 3: travel is ''"),
         (".csv", "item,amount", "item,sum", "column 'amount' is missing"),
-        (".csv", "travel,180,b", "salaries,180,b", "row 3: 'salaries' stands twice"),
+        (".csv", "travel,30000,b", "salaries,30000,b", "row 3: 'salaries' stands twice"),
     ],
 )
 def test_bad_sheets(suffix: str, old: str, new: str, message: str, tmp_path: Path) -> None:

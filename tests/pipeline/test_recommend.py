@@ -190,6 +190,10 @@ def test_the_run_folder_holds_the_analysis(run_folder: Path, analysis: recommend
     assert read("tiers")["accepted"].sum() == y.sum()
     assert read("importance")["importance"].sum() == pytest.approx(1)
     np.testing.assert_allclose(read("customers")["probability"], analysis.probability, rtol=1e-12)
+    customers = read("customers")
+    pays = customers["expected_value"] > np.where(customers["offer_probability"] > 0.8, 0.005, 0.1)
+    assert ((customers["profitable_contact"] != "none") == pays).all()
+    assert ((customers["profitable_contact"] == "message") == (customers["offer_probability"] > 0.8)).all()
     np.testing.assert_allclose(read("policies")["value"], analysis.policy.table["value"], rtol=1e-12)
     page = (run_folder / "report.html").read_text()
     assert page.count("<img") == len(list((run_folder / "figures").glob("*.png"))) == 9
@@ -216,7 +220,7 @@ def test_predict_scores_row_by_row(run_folder: Path, table: Table, tmp_path: Pat
     customers = pd.read_csv(run_folder / "tables" / "customers.csv")
     rows = np.random.default_rng(0).permutation(len(table.frame))[:150]
     scored, metrics, _ = score(run_folder, table.frame.iloc[rows], tmp_path / "out")
-    expected = customers.iloc[rows].reset_index(drop=True)
+    expected = customers.drop(columns="profitable_contact").iloc[rows].reset_index(drop=True)
     assert scored["row"].tolist() == list(range(1, 151))
     pd.testing.assert_frame_equal(scored.drop(columns="row"), expected.drop(columns="row"), rtol=1e-12)
     assert metrics["n_test"] == 150

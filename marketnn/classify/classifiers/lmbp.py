@@ -2,8 +2,8 @@
 
 The squared error of a probability is the Brier score, whose minimum is the true probability, so the outputs are
 probabilities. Several networks from other first weights train as one batch, each keeping the weights that serve the
-validation rows best, and their mean predicts. Large tables are fitted on batches of rows, which is not only faster: the noise
-of the batches keeps the networks from learning that of the labels.
+validation rows best, and their mean predicts. Beyond a few thousand rows the steps are on batches of rows: an epoch costs less
+and ranks customers no worse.
 
 Shapes: n rows, d features, R networks.
 """

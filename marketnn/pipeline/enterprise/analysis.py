@@ -13,7 +13,7 @@ from marketnn import registry
 from marketnn.allocation import MarketingCost
 from marketnn.data import Table
 from marketnn.data.cost_sheet import EXAMPLE
-from marketnn.data.offer_history import OfferHistory, draw_offers, read_offers
+from marketnn.data.offer_history import OFFER, OfferHistory, draw_offers, read_offers
 from marketnn.errors import InputError
 from marketnn.pipeline.churn import ChurnAnalysis
 from marketnn.pipeline.churn import analyse as analyse_churn
@@ -21,6 +21,7 @@ from marketnn.pipeline.enterprise.campaign import Campaign, ChannelCosts, plan_c
 from marketnn.pipeline.enterprise.model import EnterpriseModel
 from marketnn.pipeline.enterprise.performance import Performance, measure
 from marketnn.pipeline.parts import Parts, Stage
+from marketnn.pipeline.recommend import Config as RecommendConfig
 from marketnn.pipeline.recommend import RecommendAnalysis
 from marketnn.pipeline.recommend import analyse as analyse_offers
 from marketnn.seed import child_seed
@@ -68,6 +69,7 @@ class EnterpriseAnalysis:
         churn: who leaves, why, and like which portrait.
         history: the offers that were made.
         offers: who accepts what.
+        offers_config: how that was found: the settings, with what the history and the channels' costs say.
         here: positions of the customers who are still here, whom the campaign is for.
         campaign: which offer goes to whom, by which channel.
         sheet: the marketing cost before the campaign.
@@ -79,6 +81,7 @@ class EnterpriseAnalysis:
     churn: ChurnAnalysis
     history: OfferHistory
     offers: RecommendAnalysis
+    offers_config: RecommendConfig
     here: np.ndarray
     campaign: Campaign
     sheet: MarketingCost
@@ -111,8 +114,16 @@ def analyse(
             if parts.offers is None
             else read_offers(parts.offers, customers)
         )
-    told = {**config.recommend, "offer": "offer", "revenue": dict(history.revenue), "randomised": history.made_up}
-    offers = analyse_offers(history.table, _settings("recommend", told), parts, stage=stage)
+    told = {
+        **config.recommend,
+        "offer": OFFER,
+        "revenue": dict(history.revenue),
+        "randomised": history.made_up,
+        "outbound_cost": config.simple_call_cost,
+        "sms_cost": config.sms_cost,
+    }
+    offers_config = _settings("recommend", told)
+    offers = analyse_offers(history.table, offers_config, parts, stage=stage)
     with stage("campaign"):
         here = np.flatnonzero(churn.y == 0)
         campaign = plan_campaign(
@@ -142,7 +153,7 @@ def analyse(
             seed=child_seed(parts.seed, "scorecard"),
         )
     model = EnterpriseModel(churn.model, offers.model, costs, history.made_up)
-    return EnterpriseAnalysis(churn, history, offers, here, campaign, sheet, cost, performance, model)
+    return EnterpriseAnalysis(churn, history, offers, offers_config, here, campaign, sheet, cost, performance, model)
 
 
 def measured_indices(churn: ChurnAnalysis, history: OfferHistory, cost: MarketingCost) -> dict[str, tuple[float, str]]:

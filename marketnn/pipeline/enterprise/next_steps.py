@@ -18,11 +18,11 @@ def next_steps(analysis: EnterpriseAnalysis) -> pd.DataFrame:
     """List the steps.
 
     Returns:
-        ``who`` does it, ``step``, ``how_many`` customers or units, ``cost`` and ``expected`` gain (money for the campaign, score
+        ``who`` does it, ``step``, ``how_many`` customers, ``cost`` and ``expected`` gain (money for the campaign, score
         for the scorecard; empty where nothing is known), and the ``table`` that has the number.
     """
     rows = [*_keep(analysis), *_offer(analysis), *_improve(analysis)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"how_many": "Int64"})
 
 
 def _keep(analysis: EnterpriseAnalysis) -> Iterator[tuple[object, ...]]:
@@ -62,7 +62,7 @@ def _improve(analysis: EnterpriseAnalysis) -> Iterator[tuple[object, ...]]:
         yield (
             "management",
             f"bring {index['name']} from {change['before']:.3g} to {change['after']:.3g} {index['unit']}",
-            1,
+            None,
             float(change["cost"]),
             gain,
             "tables/improvements.csv",

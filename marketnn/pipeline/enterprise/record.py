@@ -31,9 +31,8 @@ def record(analysis: EnterpriseAnalysis, config: Config, out: Run) -> None:
     record_churn(analysis.churn, churn_config, out)
     if analysis.history.made_up:
         out.section("Offers are made up", MADE_UP_OFFERS)
-    _, offers_config = configure("pipeline", config.recommend)
     with out.part("offers"):
-        record_offers(analysis.offers, offers_config, out)
+        record_offers(analysis.offers, analysis.offers_config, out)
     _campaign(analysis, config, out)
     _cost(analysis, config, out)
     _scorecard(analysis, out)
@@ -176,7 +175,7 @@ def _scorecard(analysis: EnterpriseAnalysis, out: Run) -> None:
     out.section(
         "The scorecard",
         f"A network of {counted(performance.n_units, 'unit')} gives {performance.score:.3f} of 1, {performance.grade} "
-        f"(R² {performance.errors.r2:.3f} on units it did not see).{made_up} {counted(assumed, 'index')} of {len(table)} are "
+        f"(R² {performance.errors.r2:.3f} on units it did not see).{made_up} {assumed} of the {len(table)} indices are "
         "assumed: pipeline.indices=FILE tells them.",
     )
     out.table("indices", table, "The enterprise's indices and where each comes from", index=True)

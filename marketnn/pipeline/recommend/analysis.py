@@ -26,7 +26,7 @@ from marketnn.pipeline.parts import Parts, Stage
 from marketnn.pipeline.recommend.contacts import Contacts, contact_rules
 from marketnn.pipeline.recommend.evidence import Evidence, gather
 from marketnn.pipeline.recommend.model import RecommendModel
-from marketnn.pipeline.recommend.models import SideBySide, side_by_side
+from marketnn.pipeline.recommend.side_by_side import SideBySide, side_by_side
 from marketnn.preprocess import Encoded, Encoder, Split, stratified_split
 from marketnn.seed import child_seed
 

@@ -46,17 +46,13 @@ def contact_rules(
         outbound_cost, sms_cost: of a call and of a message, in the unit of the revenue.
     """
     tier = recommendation_tier(probability, calibrated=True).tier
-    message_sells = np.where(tier == MESSAGE_TIER, probability, 0.0)
     cost = np.array([outbound_cost, sms_cost])
-    best = expected_profit_action(
-        np.column_stack([probability, message_sells]), np.column_stack([revenue, revenue]), cost
-    )
     called = np.where(tier == NO_CONTACT_TIER, NONE, CALL)
     rules = {
         EVERYONE: np.full(len(y), CALL),
         "tiers, calls only": called,
         TIERS: np.where(tier == MESSAGE_TIER, MESSAGE, called),
-        BEST: best.action,
+        BEST: profitable_contact(probability, revenue, outbound_cost=outbound_cost, sms_cost=sms_cost),
     }
     return Contacts(
         tiers=hit_rates(y, tier),
@@ -65,6 +61,25 @@ def contact_rules(
             {rule: _totals(action, y, probability, revenue, cost) for rule, action in rules.items()}, orient="index"
         ).rename_axis("rule"),
     )
+
+
+def profitable_contact(
+    probability: np.ndarray, revenue: np.ndarray, *, outbound_cost: float, sms_cost: float
+) -> np.ndarray:
+    """Return the contact of highest expected profit (n,): ``CALL``, ``MESSAGE``, or ``NONE`` where none is worth its cost.
+
+    Args:
+        probability: (n,) of acceptance after a call; after a message the same in the last tier, and nothing elsewhere.
+        revenue: (n,) of an acceptance.
+        outbound_cost, sms_cost: of a call and of a message, in the unit of the revenue.
+    """
+    tier = recommendation_tier(probability, calibrated=True).tier
+    after_message = np.where(tier == MESSAGE_TIER, probability, 0.0)
+    return expected_profit_action(
+        np.column_stack([probability, after_message]),
+        np.column_stack([revenue, revenue]),
+        np.array([outbound_cost, sms_cost]),
+    ).action
 
 
 def _totals(

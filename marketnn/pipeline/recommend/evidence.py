@@ -19,7 +19,7 @@ from marketnn.classify import (
 from marketnn.pipeline.recommend.model import RecommendModel
 from marketnn.seed import child_seed, numpy_generator
 
-N_SHOWN = 2000
+N_SHOWN, N_SHUFFLED = 2000, 10_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Evidence:
         intervals: a row per measure: ``value, low, high``, by the bootstrap.
         gains: ``gain_table``'s, highest probability first.
         reliability_before, reliability: predicted against observed rates, before and after calibration.
-        importance: a row per feature, the most important first: its share in training and what shuffling it costs.
+        importance: a row per feature, the most important first: its share in training, and what shuffling it costs on at most
+            10,000 rows.
         contributions: to the log odds of at most 2,000 rows, (rows, d + 1) with ``bias``; ``None`` where the classifier
             tells none.
         features: the encoded values of those rows.
@@ -58,12 +59,13 @@ def gather(model: RecommendModel, encoded: pd.DataFrame, y: np.ndarray, *, n_res
         encoded: (n, d) the test rows.
         y: (n,) 1 for accepted.
         n_resamples: of the bootstrap.
-        seed: of the bootstrap, of the shuffles, and of the rows whose contributions are shown.
+        seed: of the bootstrap, of the shuffles, and of the rows that are shuffled and shown.
     """
     score = model.score(encoded)
     probability = model.calibrated(score)
-    generator = numpy_generator(child_seed(seed, "shown rows"))
-    shown = np.sort(generator.permutation(len(encoded))[:N_SHOWN])
+    generator = numpy_generator(child_seed(seed, "rows"))
+    order = generator.permutation(len(encoded))
+    shown, shuffled = np.sort(order[:N_SHOWN]), np.sort(order[:N_SHUFFLED])
     return Evidence(
         y=y,
         score=score,
@@ -74,7 +76,9 @@ def gather(model: RecommendModel, encoded: pd.DataFrame, y: np.ndarray, *, n_res
         gains=gain_table(y, probability, n_resamples=n_resamples, seed=child_seed(seed, "gain")),
         reliability_before=calibration_table(y, score),
         reliability=calibration_table(y, probability),
-        importance=importance_table(model.classifier, encoded, y, seed=child_seed(seed, "permutation")),
+        importance=importance_table(
+            model.classifier, encoded.iloc[shuffled], y[shuffled], seed=child_seed(seed, "permutation")
+        ),
         contributions=model.classifier.contributions(encoded.iloc[shown]),
         features=encoded.iloc[shown],
     )

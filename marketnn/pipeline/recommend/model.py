@@ -34,7 +34,7 @@ class RecommendModel:
         classifier: fitted.
         calibration: from its scores to probabilities; ``None`` leaves them as they are.
         offer: the column that names the offer a row was made; ``None`` where there is one offer.
-        offers: (K,) its values, the commonest first; none where there is no such column.
+        offers: (K,) its values, the commonest first, the others in alphabetical order; none where there is no such column.
         revenue: offer -> revenue of an accepted one.
         threshold: probabilities at or above it count as accepted.
     """

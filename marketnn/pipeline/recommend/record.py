@@ -78,8 +78,7 @@ def _which_model(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
     out.headline(
         verdict if best == chosen else f"{verdict} The model chosen is {chosen}; classifier={best} takes the best."
     )
-    table = models.table()
-    out.table("models", table, "Every model, with intervals", show=False)
+    out.table("models", models.table(), "Every model, with intervals", show=False)
     out.table(
         "model_scores", models.value.rename_axis("model"), "Models on the same test rows, best AUC first", index=True
     )
@@ -120,9 +119,15 @@ def _how_well(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
     )
     out.metric(**ranking.as_metrics(), **confusion.as_metrics(), brier_uncalibrated=before.brier)
     low, high = evidence.intervals.loc["auc", ["low", "high"]]
+    told = "As it is" if model.calibration is None else "Calibrated on rows of its own"
+    decided = (
+        f"its precision is {confusion.precision:.1%} and its recall {confusion.recall:.1%}"
+        if confusion.tp + confusion.fp
+        else "it names nobody"
+    )
     out.headline(
-        f"{model.classifier.name}: AUC {ranking.auc:.3f} ({low:.3f} to {high:.3f}); at threshold {config.threshold:g} precision "
-        f"{confusion.precision:.1%}, recall {confusion.recall:.1%}."
+        f"{told}, {model.classifier.name} has an AUC of {ranking.auc:.3f} ({low:.3f} to {high:.3f}); at threshold "
+        f"{config.threshold:g} {decided}."
     )
     out.table("gains", evidence.gains, "Lift and gain by tenth of the test rows, highest probability first")
     out.figure("gains", figures.gain_figure(evidence.gains), "What contacting the likeliest first finds.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from marketnn.classify import PolicyValue
 from marketnn.classify.policy import AS_OFFERED, NORMALISED
 from marketnn.pipeline.recommend.analysis import Config, RecommendAnalysis
-from marketnn.pipeline.recommend.contacts import BEST, EVERYONE, TIERS
+from marketnn.pipeline.recommend.contacts import BEST, CALL, EVERYONE, MESSAGE, NONE, TIERS, profitable_contact
 from marketnn.report import figures, recommend_figures
 from marketnn.spelling import counted
 from marketnn.tracking import Run
@@ -22,8 +23,9 @@ def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> No
         "Whom to contact, and how",
         "The probability puts every row into one of four tiers (paper A, section 4.3), and the tier says the channel. "
         + ("" if calibrated else "The probabilities are uncalibrated, so a tier may not keep what it promises. ")
-        + "Tables and figures here count test rows by the offer they were made; the table customers.csv has every row"
-        + ("." if analysis.model.offer is None else ", with tier and action of its best offer."),
+        + "Tables and figures here count test rows by the offer they were made; the table customers.csv has every row with its "
+        + ("tier, " if analysis.model.offer is None else "best offer, the tier and action of that, ")
+        + "and the contact of highest expected profit.",
     )
     out.table("tiers", contacts.tiers, "Tiers of the test rows" + ("" if calibrated else " (uncalibrated)"))
     out.figure(
@@ -56,9 +58,23 @@ def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> No
         observed_profit_of_tiers=rules.loc[TIERS, "observed_profit"],
         **{f"tier_{row.tier}_size": int(row.rows) for row in contacts.tiers.itertuples()},
     )
-    ids = analysis.table.frame[list(analysis.model.ids)].reset_index(drop=True)
+    out.table("customers", _customers(analysis, config), "Every row", show=False)
+
+
+def _customers(analysis: RecommendAnalysis, config: Config) -> pd.DataFrame:
+    """Return every row with its ids, what the model says of it, and the contact of highest expected profit."""
+    model, scored = analysis.model, analysis.scored
+    if model.offer is None:
+        offered, revenue = scored["probability"], np.full(len(scored), config.default_revenue)
+    else:
+        offered, revenue = scored["offer_probability"], scored["offer"].map(model.revenue).to_numpy(float)
+    contact = profitable_contact(
+        offered.to_numpy(), revenue, outbound_cost=config.outbound_cost, sms_cost=config.sms_cost
+    )
+    ids = analysis.table.frame[list(model.ids)].reset_index(drop=True)
     ids.insert(0, "row", analysis.table.row_numbers)
-    out.table("customers", pd.concat([ids, analysis.scored], axis=1), "Every row", show=False)
+    names = pd.Series({CALL: "call", MESSAGE: "message", NONE: "none"})
+    return pd.concat([ids, scored], axis=1).assign(profitable_contact=names[contact].to_numpy())
 
 
 def record_offers(analysis: RecommendAnalysis, config: Config, out: Run) -> None:

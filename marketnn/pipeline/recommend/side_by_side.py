@@ -41,7 +41,7 @@ class SideBySide:
         return pd.DataFrame(named).rename_axis("model").reset_index()
 
     def verdict(self) -> str:
-        """Say which model ranks best, and whether the second is told from it."""
+        """Say which model ranks best, and whose intervals overlap with its own."""
         best, *others = self.value.index
         sentence = f"{best} ranks best: AUC {self._auc(best)}"
         if not others:

@@ -29,7 +29,9 @@ def run(workspace: Workspace) -> Findings:
     rows = tuple(_row(workspace.claims, cost, item) for item in EQUATIONS)
     low, high = cost.interval
     figure = tornado_figure(cost.tornado(), cost.total, xlabel=f"C ({cost.currency})")
-    caption = f"Equation 3.4 on the example sheet: C = {cost.total:,.0f}, {low:,.0f} to {high:,.0f} over the rates' ranges."
+    caption = (
+        f"Equation 3.4 on the example sheet: C = {cost.total:,.0f}, {low:,.0f} to {high:,.0f} over the rates' ranges."
+    )
     return Findings(rows, (FigureBlock.of(figure, caption),))
 
 

@@ -58,7 +58,8 @@ def single_feature_auc(X: pd.DataFrame, y: Vector, *, seed: int = 0) -> pd.Serie
     """Return each feature's own AUC (d,), at least one half: numbers that rank the wrong way round are turned.
 
     Categories are ranked by their share of class 1 among the rows of other folds, so that many rare categories do not look
-    like knowledge. Where numbers are missing, whether they are counts as a feature too and the better of the two is given.
+    like knowledge. Where numbers are missing they rank in the middle; whether they are missing
+    counts as a feature too, and the better of the two is given.
 
     Args:
         X: (n, d) numbers and categories, encoded or not, missing values allowed.
@@ -122,9 +123,10 @@ def _own_auc(values: pd.Series, labels: np.ndarray, folds: list[tuple[np.ndarray
         code_n = pd.factorize(values, use_na_sentinel=False)[0]
         # Shares of other folds already point the right way; turned round, the noise in them would look like knowledge.
         return max(float(roc_auc_score(labels, _shares(code_n, labels, folds))), 0.5)
-    missing = values.isna()
-    orders = [values.fillna(values.median()), missing] if missing.any() else [values]
-    auc = [float(roc_auc_score(labels, order.to_numpy(dtype=float))) for order in orders]
+    number_n = pd.Series(values.to_numpy(dtype=float, na_value=np.nan))
+    missing_n = number_n.isna()
+    rank_n = number_n.rank().fillna((1 + number_n.count()) / 2)  # ranks, which infinite values have as well
+    auc = [float(roc_auc_score(labels, order_n)) for order_n in ([rank_n, missing_n] if missing_n.any() else [rank_n])]
     return max(*auc, *(1 - found for found in auc))
 
 

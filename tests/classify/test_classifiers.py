@@ -262,6 +262,7 @@ def test_held_out_rows_have_no_twin_among_those_to_learn_from() -> None:
         (lambda X, y: make("logistic").fit(X, y).predict_proba(X[X.columns[::-1]]), "column 1 is 'same'"),
         (lambda X, y: make("xgboost", eta=0.0), "eta=0 is not possible"),
         (lambda X, y: make("xgboost", validation_share=1.0), "validation_share=1"),
+        (lambda X, y: make("cart", folds=11), "folds=11 is not possible"),
         (lambda X, y: make("logistic", ridge=0.0), "ridge=0 is not possible"),
         (lambda X, y: make("random_forest", max_features=1.5), "max_features=1.5"),
         (lambda X, y: make("lmbp", networks=0), "networks=0 is not possible"),
@@ -280,7 +281,7 @@ def test_an_unknown_classifier_is_named() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_a_damaged_state_is_refused(fitted: dict[str, Classifier[Any]], name: str) -> None:
     state, tensors = fitted[name].saved()
-    damaged = [{**state, "name": "none"}, {**state, "settings": 3}, {"name": name}]
+    damaged = [{**state, "name": "none"}, {**state, "settings": 3}, {"name": name}, {**state, "columns": ["strong"]}]
     damaged += [{**state, "booster": "{}"}] if name == "xgboost" else []
     for wrong in damaged:
         with pytest.raises(InputError):

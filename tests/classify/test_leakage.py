@@ -81,6 +81,12 @@ def test_test_rows_seen_in_training_are_counted() -> None:
     assert leakage_report(doubled, labels, stratified_split(doubled, labels)).n_seen == 0
 
 
+def test_infinite_values_rank_and_empty_columns_say_nothing() -> None:
+    _, y = table()
+    X = pd.DataFrame({"infinite": np.where(y == 1, np.inf, 0.0), "empty": np.nan, "flag": y == 1})
+    assert single_feature_auc(X, y).to_dict() == {"infinite": 1.0, "empty": 0.5, "flag": 1.0}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from marketnn.classify.classifiers.classifier import Classifier, Tensors, Work
 from marketnn.classify.classifiers.pruning import collapse_prices, standing
-from marketnn.classify.classifiers.rows import LabelledRows
+from marketnn.classify.classifiers.rows import MIN_CLASS_ROWS, LabelledRows
 from marketnn.classify.classifiers.trees import Trees, from_sklearn, from_tensors, mean_probability
 from marketnn.errors import InputError
 
@@ -100,6 +100,10 @@ def build(config: Config) -> CART:
     for key, least in {"min_samples_leaf": 1, "folds": 2, "candidates": 1}.items():
         if getattr(config, key) < least:
             raise InputError(f"{key}={getattr(config, key)} is not possible; pass at least {least}.")
+    if config.folds > MIN_CLASS_ROWS:
+        raise InputError(
+            f"folds={config.folds} is not possible; pass at most {MIN_CLASS_ROWS}, a rare class's least rows."
+        )
     return CART(config)
 
 

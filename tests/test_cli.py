@@ -58,7 +58,10 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
             r"unknown pipeline 'chrun'\. Did you mean 'churn'\?\nThere are: .*churn, diff, .*segment",
         ),
         (["pipeline=../../etc"], r"unknown pipeline '\.\./\.\./etc'"),
-        (["data=exel"], r"There are: csv, .*online_retail, packaged, parquet, points, rfm, sql"),
+        (
+            ["data=exel"],
+            r"There are: bank_marketing, completejourney, csv, .*online_retail, packaged, parquet, points, rfm, sql",
+        ),
         (["experiment=paper_c/table_1"], r"There are: .*paper_a/table_4_1"),
         (["+_target_=os.system"], r"builds nothing from a _target_"),
         (["+data._target_=pandas.read_pickle"], r"builds nothing from a _target_"),

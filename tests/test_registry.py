@@ -87,7 +87,7 @@ def test_modules_are_found_by_name_only() -> None:
     for name in ("table", "os", "../../etc", "csv.os", ""):
         with pytest.raises(
             ConfigurationError,
-            match=r"There are: csv, index_scores, offers, omnichannel, packaged, parquet, points, rfm, sql\.",
+            match=r"There are: completejourney, csv, index_scores, offers, omnichannel, packaged, parquet, points, rfm, sql\.",
         ):
             registry.find("data", name)
     with pytest.raises(ConfigurationError, match="unknown group 'os'"):

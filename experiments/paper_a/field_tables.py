@@ -1,4 +1,4 @@
-"""Tables 3.1-3.5 of paper A, the fields of customers and offers: each printed one is in the dictionary and in the made-up offers."""
+"""Tables 3.1-3.5 of paper A, the fields of customers and offers: each is in the dictionary and in the made-up offers."""
 
 from __future__ import annotations
 

@@ -164,6 +164,11 @@ METRICS = {  # in each part, what a reader looks at first comes first
     "plan_upper_bound": Metric("bound of the plan", "no plan adds more", unit="currency"),
     "plan_budget": Metric("budget", "planned over all quarters", unit="currency"),
     "plan_shadow_price": Metric("price of the budget", "what one more unit of budget adds", unit="currency"),
+    # What an allocation comes to.
+    "assignment_value": Metric("value of the assignment", "contacts and fixed costs paid", _HIGHER, "currency"),
+    "n_assigned": Metric("customers with an offer", "in the assignment", unit="customers"),
+    "n_without_offer": Metric("without an eligible offer", "customers who can get none", unit="customers"),
+    "n_launched": Metric("projects worth launching", "in the best set", unit="projects"),
     # How an enterprise stands, and what its campaign should bring.
     "score": Metric("score", "of the enterprise's scorecard, 0 to 1", _HIGHER),
     "improved_score": Metric("improved score", "after the best use of the improvement budget", _HIGHER),

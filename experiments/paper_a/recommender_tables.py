@@ -14,13 +14,15 @@ from experiments.claims import Claims, last_place, read_yaml
 from experiments.experiment import Findings, Workspace
 from experiments.ledger import Row, compare
 from marketnn import registry
-from marketnn.classify import Comparison, audit, compare_classifiers
+from marketnn.classify import Comparison, audit, compare_classifiers, confusion_report
 from marketnn.classify.consistency import CELLS, implied_prevalence, repaired_metrics
 from marketnn.data.field_dictionary import fields, normalised_name
 from marketnn.data.offers import ID, TARGET, draw_campaign
 from marketnn.preprocess import Encoder, stratified_split
 from marketnn.report import recommend_figures
+from marketnn.report.figures import bars_figure
 from marketnn.report.page import FigureBlock
+from marketnn.report.plan_figures import importance_figure
 
 NAME = "paper_a/recommender_tables"
 SETTINGS = Path(__file__).with_suffix(".yaml")
@@ -160,12 +162,13 @@ def roc_row(claims: Claims, comparison: Comparison, settings: Mapping[str, Any])
 
 
 def bars_row(claims: Claims, comparison: Comparison, test: np.ndarray) -> Row:
-    """Figure 4.6: four indicators of four models on one test set, and which model leads."""
-    scores = comparison.scores.droplevel("seed")
+    """Figure 4.6: the four counts of four models on one test set, and which model leads."""
+    scores, counts = comparison.scores.droplevel("seed"), confusions(comparison, test)
     printed = claims.printed["A"]["Figure 4.6"]
     ours = {
         "models": len(scores),
-        "indicators": len(INDICATORS),
+        "counts of each": len(counts.columns),
+        "numbers of positives among the models": (counts["tp"] + counts["fn"]).nunique(),
         "XGBoost has the greatest F1": float(scores["f1"].idxmax() == "XGBOOST"),
         "XGBoost has the greatest accuracy": float(scores["accuracy"].idxmax() == "XGBOOST"),
         "rows that all models were tested on": len(test),
@@ -174,20 +177,29 @@ def bars_row(claims: Claims, comparison: Comparison, test: np.ndarray) -> Row:
     return _compare(claims, "Figure 4.6", ours, dict(printed["shown"]), 0.0, in_kind=True)
 
 
+def confusions(comparison: Comparison, test: np.ndarray) -> pd.DataFrame:
+    """Count ``tp, tn, fp, fn`` of every model on the test rows, at one half."""
+    counted = {model: confusion_report(test, probability) for model, probability in comparison.probability.items()}
+    return pd.DataFrame({cell: {model: getattr(found, cell) for model, found in counted.items()} for cell in CELLS})
+
+
 def figures(comparison: Comparison, test: np.ndarray, importance: pd.Series, n: int) -> tuple[FigureBlock, ...]:
     """Draw figures 4.5 and 4.6, and table 4.2, on made-up offers."""
     curves = {}
     for model, probability in comparison.probability.items():
         fpr, tpr, _ = roc_curve(test, probability)
         curves[model] = (fpr, tpr, float(comparison.scores.loc[model]["auc"].iloc[0]))
-    value = comparison.scores.droplevel("seed")[list(INDICATORS)]
-    nothing = value * np.nan
-    top = importance.head(10).rename("share")
+    counts = confusions(comparison, test)
     about = f"{n:,} made-up offers, the same {len(test):,} test rows for all"
     return (
         FigureBlock.of(recommend_figures.roc_curves_figure(curves), f"Figure 4.5 in kind: {about}."),
-        FigureBlock.of(recommend_figures.comparison_figure(value, nothing, nothing), f"Figure 4.6 in kind: {about}."),
-        FigureBlock.of(_importance_figure(top), "Table 4.2 in kind: XGBoost's mean gain per split, as shares."),
+        FigureBlock.of(
+            bars_figure(list(counts.index), {cell.upper(): list(counts[cell]) for cell in CELLS}, "test rows"),
+            f"Figure 4.6 in kind: {about}.",
+        ),
+        FigureBlock.of(
+            importance_figure(importance, list(importance.index[:10])), "Table 4.2 in kind: mean gain per split."
+        ),
     )
 
 
@@ -206,17 +218,6 @@ def printed_metrics(claims: Claims) -> pd.DataFrame:
 
 def _swapped(claims: Claims) -> bool:
     return any(finding.kind == "columns" for finding in audit(metrics=printed_metrics(claims)))
-
-
-def _importance_figure(top: pd.Series) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 3.6), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.barh(top.index[::-1], top[::-1])
-    axes.set_xlabel("share of the importance")
-    return figure
 
 
 def _compare(

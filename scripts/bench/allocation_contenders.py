@@ -115,7 +115,8 @@ def highs(name: str, make: Callable[[], Offers], *, repeats: int | None = None) 
 
         return run
 
-    return Contender(name, "float64, scipy.optimize.milp, gap 1e-5, ten minutes at most", prepare, repeats=repeats, warm_up=repeats != 1)
+    settings = "float64, scipy.optimize.milp, gap 1e-5, ten minutes at most"
+    return Contender(name, settings, prepare, repeats=repeats, warm_up=repeats != 1)
 
 
 def worth(given: Offers, assigned: np.ndarray, *, budgets: bool = False) -> float:

@@ -47,6 +47,9 @@ UNITS = {
     "amount": (2_000.0, 900.0, 0.0, np.inf),
 }
 ORDERS = (8.0, 3.0)  # mean and standard deviation of the historical count
+AMOUNT_AND_ORDERS = (
+    0.51  # their correlation before it is rounded, which leaves the .5 of figure 1 and of the paper's rule
+)
 MEAN_QUANTITY = 400.0  # pieces, figure 3
 # Means of the buyers above 400 pieces that hold 40 % of all, and of the rest, from what figure 3 prints.
 GREAT_BUYERS: dict[str, float] = {"one_in_six": 960.0, "one_in_sixty": 9_600.0}
@@ -139,8 +142,9 @@ def draw_customers(n: int = 30_000, scenario: Scenario = "one_in_six", *, seed: 
     columns["gender"] = np.where(rng.random(n) < 0.5, "female", "male")
     columns["quantity"] = _quantity(label, z[:, -1], scenario)
     amount = _standard(columns["amount"])
+    apart = np.sqrt(1 - AMOUNT_AND_ORDERS**2)
     columns["orders"] = np.maximum(
-        np.round(ORDERS[0] + ORDERS[1] * (0.5 * amount + np.sqrt(0.75) * rng.normal(size=n))), 0
+        np.round(ORDERS[0] + ORDERS[1] * (AMOUNT_AND_ORDERS * amount + apart * rng.normal(size=n))), 0
     )
     intention = sum(weight * _ranked(columns[name]) for name, weight in INTENTIONS.items())
     columns["orders_again"] = (rng.random(n) < 1 / (1 + np.exp(-intention))).astype(int)

@@ -46,12 +46,12 @@ def test_two_runs_write_the_same_bytes(
     for name in ("reproduction.json", "reproduction.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     rows = json.loads((tmp_path / "one" / "reproduction.json").read_text())
-    assert [row["item"] for row in rows] == [*(f"Equation 2.{n}" for n in range(1, 9)), "Table 4.1"]
+    assert [row["item"] for row in rows] == [*(f"Equation 2.{n}" for n in range(1, 10)), "Table 4.1"]
     for row in rows:
         check_schema(row)
         assert row["item"] in printed
-    assert "9 rows: 9 reproduced, 0 in kind, 0 not reproducible." in printed
-    assert "9 of the papers' 63 items have a row: 8 of 34 equations, 1 of 14 tables, 0 of 15 figures." in printed
+    assert "10 rows: 10 reproduced, 0 in kind, 0 not reproducible." in printed
+    assert "10 of the papers' 63 items have a row: 9 of 34 equations, 1 of 14 tables, 0 of 15 figures." in printed
     assert "report: one/reproduction.html\n" in printed
     assert "TensorBoard: tensorboard --logdir runs/reproduction\n" in printed
     assert str(tmp_path) not in (tmp_path / "one" / "reproduction.json").read_text()

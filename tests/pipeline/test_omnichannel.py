@@ -20,7 +20,7 @@ from marketnn.pipeline.omnichannel import Config, OmnichannelModel
 from marketnn.tracking import Run, load_model
 
 N = 3_000
-QUICK: dict[str, Any] = {"candidates": (5, 6), "strong_correlation": 0.5}
+QUICK: dict[str, Any] = {"candidates": (5, 6)}
 DATA = {"name": "omnichannel", "n": N, "target": "orders_again"}
 HIERARCHICAL = {"name": "hierarchical", "n_samples": 4}
 

@@ -32,6 +32,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     customers.iloc[:600].to_csv(folder / "customers.csv", index=False)
     customers.iloc[600:].drop(columns="churn").to_csv(folder / "new_customers.csv", index=False)
     orders(customers["customer_id"].to_numpy()).to_csv(folder / "orders.csv", index=False)
+    chances = np.random.default_rng(0).beta([2, 1], [4, 5], (len(customers), 2)).round(3)
+    columns = {"customer_id": customers["customer_id"], "bundle": chances[:, 0], "upgrade": chances[:, 1]}
+    pd.DataFrame(columns).to_csv(folder / "chances.csv", index=False)
     return folder
 
 
@@ -69,13 +72,18 @@ def as_run_here(command: str) -> list[str]:
 
 
 def test_every_command_runs_in_the_readmes_order(desk: Path) -> None:
-    assert len(COMMANDS) == 13
+    assert len(COMMANDS) == 17
     printed = {command: run(as_run_here(command), desk) for command in COMMANDS}
     (said,) = [text for kind, text in BLOCKS if kind == "text" and "report:" in text]
     assert printed[COMMANDS[0]] == said
     assert "scalars" in printed["tensorboard --logdir runs"]
     assert (desk / "runs" / "scores" / "tables" / "predictions.csv").read_text().count("\n") == 301
     assert (desk / "runs" / "rfm" / "figures" / "lorenz.png").exists()
+    for whole in ("enterprise", "quarters"):
+        assert len(list((desk / "runs" / whole / "figures").glob("*.png"))) >= 8
+    (allocated,) = [text for command, text in printed.items() if "pipeline=allocate" in command]
+    assert "900 of 900 customers get one of 2 offers" in allocated
+    assert "no other assignment within the limits is worth more" in allocated
     assert len(list((desk / "runs" / "race").glob("*/metrics.json"))) == 4
     comparison = pd.read_csv(desk / "runs" / "race" / "comparison.csv").set_index(["metric", "setting"])["mean"]
     assert comparison["best_epoch", "optimizer=lm"] < 30 < 1_000 < comparison["best_epoch", "optimizer=adam"]

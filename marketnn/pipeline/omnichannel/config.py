@@ -51,7 +51,7 @@ class Config:
 
     outcome: str | None = None
     outcome_above: float | None = None
-    strong_correlation: float = 0.496
+    strong_correlation: float = 0.5
     negligible: float = 0.01
     n_segments: int | None = 6
     candidates: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)

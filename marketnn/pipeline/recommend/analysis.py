@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -45,7 +45,7 @@ class Config:
         n_splits: of the comparison; several give intervals over splits.
         n_resamples: of the bootstrap of the test rows.
         offer: a feature column that names the offer the row was made; ``None`` where there is one offer.
-        revenue: offer -> revenue of an accepted one.
+        revenue: offer -> revenue of an accepted one; None for the default of each.
         default_revenue: of an offer that ``revenue`` does not name, and of the one offer.
         randomised: whether the offer was drawn by chance: then what recommending brings can be told from the test rows.
         outbound_cost, sms_cost: of a call and of a message, in the unit of the revenue.
@@ -59,7 +59,7 @@ class Config:
     n_splits: int = 1
     n_resamples: int = 1000
     offer: str | None = None
-    revenue: dict[str, float] = field(default_factory=dict)
+    revenue: dict[str, float] | None = None
     default_revenue: float = 1.0
     randomised: bool = False
     outbound_cost: float = 0.1
@@ -175,7 +175,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
             calibration=calibration,
             offer=config.offer,
             offers=offers,
-            revenue={offer: config.revenue.get(offer, config.default_revenue) for offer in offers},
+            revenue={offer: _price(offer, config) for offer in offers},
             threshold=config.threshold,
         )
         probability = model.probability(encoded.frame)
@@ -246,7 +246,7 @@ def _features(table: Table, config: Config) -> pd.DataFrame:
             "pass data.missing=drop."
         )
     offers = features[offer].unique()
-    for name in config.revenue:
+    for name in config.revenue or {}:
         if name not in offers:
             raise InputError(f"{table.source}: {unknown_name('offer in pipeline.revenue', name, offers)}")
     return features[[*features.columns.drop(offer), offer]]
@@ -256,7 +256,11 @@ def _revenue(features: pd.DataFrame, config: Config) -> np.ndarray:
     """Return what each row (n,) brings when its offer is accepted."""
     if config.offer is None:
         return np.full(len(features), config.default_revenue)
-    return features[config.offer].map(lambda offer: config.revenue.get(offer, config.default_revenue)).to_numpy(float)
+    return features[config.offer].map(lambda offer: _price(offer, config)).to_numpy(float)
+
+
+def _price(offer: str, config: Config) -> float:
+    return (config.revenue or {}).get(offer, config.default_revenue)
 
 
 def _split(features: pd.DataFrame, y: np.ndarray, config: Config, seed: int) -> tuple[Split, np.ndarray | None]:
@@ -293,7 +297,8 @@ def _check(config: Config) -> None:
         if getattr(config, key) < 1:
             raise InputError(f"pipeline.{key}={getattr(config, key)} must be at least 1.")
     money = {key: getattr(config, key) for key in ("default_revenue", "outbound_cost", "sms_cost")}
-    for key, value in {**money, **{f"revenue.{offer}": value for offer, value in config.revenue.items()}}.items():
+    money |= {f"revenue.{offer}": value for offer, value in (config.revenue or {}).items()}
+    for key, value in money.items():
         if not (np.isfinite(value) and value >= 0):
             raise InputError(f"pipeline.{key}={value:g} must be a number from 0 on.")
     if config.offer is None and config.revenue:

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or {"-h", "--help"} & set(words):
-        print(help_text())
+        print(help_text(words))
         return 0
     if "--version" in words:
         from marketnn import __version__

@@ -50,6 +50,16 @@ def test_help_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
 
 
+def test_help_of_a_choice_lists_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pipeline=allocate", "data=rfm", "--help"]) == 0
+    text = capsys.readouterr().out
+    keys = re.findall(r"^  ((?:pipeline|data)\.\w+) ", text, re.MULTILINE)
+    assert {"pipeline.channel_budget", "data.invoice"} < set(keys)
+    assert "pipeline.threshold" not in keys
+    assert cli.main(["pipeline=../../marketnn", "--help"]) == 0
+    assert "pipeline=NAME" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GROUPS = ("pipeline", "data", "scaler", "cluster", "classifier", "network", "optimizer", "device", "experiment")
@@ -15,6 +16,16 @@ EXAMPLES = (
         "groups of like customers, and what tells them apart",
     ),
     ("marketnn pipeline=scorecard data=packaged data.table=concrete", "a network from indices to a score"),
+    ("marketnn pipeline=recommend data=packaged data.table=caravan", "who accepts an offer, and how to contact whom"),
+    (
+        "marketnn pipeline=enterprise data=csv data.path=customers.csv data.target=churn",
+        "paper A as one run: leavers, offers, costs, scorecard",
+    ),
+    (
+        "marketnn pipeline=allocate data=csv data.path=chances.csv pipeline.value=[mail,call] pipeline.capacity={call:100}",
+        "customers to offers within limits, with a proof",
+    ),
+    ("marketnn pipeline=omnichannel", "paper B as one run: segments, projects, resources, budget"),
     ("marketnn pipeline=predict model=RUN_FOLDER data=csv data.path=new.csv", "score new rows"),
     (
         "marketnn -m pipeline=scorecard optimizer=lm,adam seed=0,1",
@@ -41,24 +52,47 @@ def options(group: str) -> dict[str, str]:
     return {str(file.relative_to(folder).with_suffix("")): _heading(file) for file in files}
 
 
-def help_text() -> str:
-    """List pipelines, data sources and options, one line each, as the YAML files describe them."""
+def help_text(words: Sequence[str] = ()) -> str:
+    """Say what can be asked for: the choices with a line each, or the keys of the choices that the words name.
+
+    Args:
+        words: of the command; ``pipeline=allocate data=rfm`` asks for the keys of these two.
+    """
+    choices = {
+        f"{group}={name}": config_folder() / group / f"{name}.yaml" for group in GROUPS for name in options(group)
+    }
+    named = {word: choices[word] for word in words if word in choices}
+    return _choices_text(named) if named else _overview_text()
+
+
+def _overview_text() -> str:
     folder = config_folder()
     lines = ["marketnn: marketing analyses on your own customers, on real ones, or on the papers' claims.", ""]
     lines += ["usage: marketnn pipeline=NAME data=NAME [key=value ...]      -m runs every combination of a=1,2 b=3,4"]
+    lines += [
+        "       marketnn pipeline=NAME --help                         lists the keys of a pipeline; so for data=NAME"
+    ]
     for group in GROUPS:
         lines += ["", f"{group}=NAME", *(f"  {name:<29}{about}".rstrip() for name, about in options(group).items())]
-    for title, prefix, file in (
-        ("keys of data=csv (the others: configs/data)", "data.", folder / "data" / "csv.yaml"),
-        ("keys of pipeline=churn", "pipeline.", folder / "pipeline" / "churn.yaml"),
-        ("keys of pipeline=scorecard", "pipeline.", folder / "pipeline" / "scorecard.yaml"),
-        ("keys of pipeline=segment", "pipeline.", folder / "pipeline" / "segment.yaml"),
-        ("keys of every run", "", folder / "config.yaml"),
-    ):
-        lines += ["", title, *(f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file))]
+    for group, name in (("data", "csv"), ("pipeline", "churn")):
+        lines += ["", f"keys of {group}={name}", *_key_lines(group, folder / group / f"{name}.yaml")]
+    lines += ["", "keys of every run", *_key_lines("", folder / "config.yaml")]
     lines += [f"  {'hydra.run.dir':<32}where the run folder goes (of a sweep: hydra.sweep.dir)"]
     lines += ["", "examples", *(f"  {command}\n      {about}" for command, about in EXAMPLES)]
     return "\n".join([*lines, "", "--hydra-help explains Hydra's own flags."])
+
+
+def _choices_text(files: Mapping[str, Path]) -> str:
+    """List the keys of some choices, ``pipeline=churn`` -> its YAML file."""
+    lines = []
+    for title, file in files.items():
+        lines += [f"{title}: {_heading(file)}", *_key_lines(title.split("=")[0], file), ""]
+    return "\n".join(lines[:-1])
+
+
+def _key_lines(group: str, file: Path) -> list[str]:
+    prefix = f"{group}." if group else ""
+    return [f"  {prefix + key:<32}{about}" for key, about in _commented_keys(file)]
 
 
 def _heading(file: Path) -> str:

@@ -23,6 +23,10 @@ class ConfigurationError(InputError):
     """An unknown name or key, or a value of the wrong type; the message lists what exists."""
 
 
+class LostProcessError(MarketnnError, RuntimeError):
+    """A process that shares the work has ended or does not answer; nothing of what this one computes from now on counts."""
+
+
 def rows_text(rows: np.ndarray | Sequence[int], limit: int = 3) -> str:
     """Name rows for a message: ``row 10`` or ``24 rows (10, 27, 43, ...)``.
 

@@ -4,13 +4,15 @@ Its tensors say ``pretend:0``, hold real numbers on the CPU, and raise when they
 
     with PretendDevice():                      # any code under test, with device="pretend"
     with PretendDevice(host_sync="error"):     # also refuse .item(), bool(tensor), masked indexing, copies to the host
+    with PretendDevice() as there: ...         # there.waits counts those by operation, there.uploads copies to the device
 
-The second form may stand inside the first. Built on ``torch.utils.backend_registration`` and a dispatch mode
-(torch >= 2.11, an experimental interface).
+The second form may stand inside the first; only the innermost counts. Built on ``torch.utils.backend_registration`` and a
+dispatch mode (torch >= 2.11, an experimental interface).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -32,6 +34,11 @@ _WAITS = {
     _aten.nonzero.default,
     _aten.masked_select.default,
     _aten.equal.default,
+    _aten._linalg_check_errors.default,
+    _aten._unique2.default,
+    _aten.unique_dim.default,
+    _aten.bincount.default,
+    _aten.repeat_interleave.Tensor,
 }
 _CONSTRUCTORS = (torch.tensor, torch.as_tensor, torch.asarray)
 
@@ -65,19 +72,26 @@ class PretendTensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Sequence = (), kwargs: Mapping | None = None) -> Any:
-        return _dispatch(func, args, dict(kwargs or {}), "allow")
+        return _dispatch(func, args, dict(kwargs or {}), None)
 
 
 class PretendDevice(TorchDispatchMode):
-    """Within this context the device ``pretend`` works; ``host_sync="error"`` forbids making the host wait for it."""
+    """Within this context the device ``pretend`` works; ``host_sync="error"`` forbids making the host wait for it.
+
+    Attributes:
+        waits: how often the host waited for the device, by operation.
+        uploads: how often numbers went from the host to the device.
+    """
 
     def __init__(self, host_sync: HostSync = "allow") -> None:
         super().__init__()
         self.host_sync = host_sync
+        self.waits: Counter[str] = Counter()
+        self.uploads = 0
         self._by_hand = _ByHand()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence = (), kwargs: Mapping | None = None) -> Any:
-        return _dispatch(func, args, dict(kwargs or {}), self.host_sync)
+        return _dispatch(func, args, dict(kwargs or {}), self)
 
     def __enter__(self) -> PretendDevice:
         self._outer_generator = torch.Generator
@@ -117,15 +131,19 @@ class _Generator:
         return _CPUGenerator("cpu" if is_pretend(device) else device)
 
 
-def _dispatch(func: Any, args: Sequence, kwargs: dict[str, Any], host_sync: HostSync) -> Any:
+def _dispatch(func: Any, args: Sequence, kwargs: dict[str, Any], mode: PretendDevice | None) -> Any:
     """Run one operation on the host's numbers and wrap what would have stayed on the device."""
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     shells = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
     device = kwargs.get("device")
     if shells:
         _check_one_device(func, tensors)
-        if host_sync == "error" and _host_waits(func, args, device):
-            raise RuntimeError(f"{func}: the host would wait for the device here")
+        if mode is not None and _host_waits(func, args, device):
+            mode.waits[str(func)] += 1
+            if mode.host_sync == "error":
+                raise RuntimeError(f"{func}: the host would wait for the device here")
+    if mode is not None and _uploads(func, args, device):
+        mode.uploads += 1
     if func is _aten.copy_.default:
         on_device = isinstance(args[0], PretendTensor)
     else:
@@ -173,5 +191,16 @@ def _host_waits(func: Any, args: Sequence, device: torch.device | None) -> bool:
         return device is not None and not is_pretend(device)
     if func is _aten.copy_.default:
         return not isinstance(args[0], PretendTensor)
-    masked = func is _aten.index.Tensor and any(i is not None and i.dtype == torch.bool for i in args[1])
+    if func is _aten.index_put_.default and args[2].numel() == 1:
+        return False  # becomes masked_fill_
+    masked = func in (_aten.index.Tensor, _aten.index_put_.default) and any(
+        i is not None and i.dtype == torch.bool for i in args[1]
+    )
     return masked or func in _WAITS
+
+
+def _uploads(func: Any, args: Sequence, device: torch.device | None) -> bool:
+    """Whether an operation brings numbers from the host to the device."""
+    if func is _aten._to_copy.default:
+        return is_pretend(device) and not isinstance(args[0], PretendTensor)
+    return func is _aten.copy_.default and isinstance(args[0], PretendTensor) and not isinstance(args[1], PretendTensor)

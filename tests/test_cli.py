@@ -83,6 +83,8 @@ def test_help_of_a_choice_lists_its_keys(capsys: pytest.CaptureFixture[str]) -> 
         (["pipeline.level=2"], r"pipeline\.level=2\.0 must lie between 0 and 1"),
         (["pipeline.candidates=[1,2]"], r"candidates=\[1, 2\] must be numbers of portraits, each at least 2"),
         (["device=cuda"], r"device 'cuda' is not to be had on this machine; use device=cpu"),
+        (["device=cuda:9"], r"device 'cuda:9' is not to be had on this machine; use device=cpu"),
+        (["device=gpu"], r"unknown device 'gpu'\. Did you mean 'cpu'\?\nThere are: auto, cpu, cuda"),
         (["--fast"], r"unknown flag '--fast'"),
         (["pipeline"], r"'pipeline' says nothing: write key=value"),
         (["seed=-1"], r"seed=-1 must be at least 0"),

@@ -81,6 +81,7 @@ def lloyd_round(rows: Rows, centres_rkd: Tensor, *, break_ties: bool = False) ->
         hits_rk = mask_rkb.sum(2)
         count_rk += hits_rk
         mass_rk += hits_rk if block.weight_b is None else mask_rkb @ block.weight_b
+    rows.processes.add_up(sum_rkd, mass_rk, count_rk)
     return Round.of(centres_rkd, sum_rkd, mass_rk, count_rk.sum(1), rows.total)
 
 

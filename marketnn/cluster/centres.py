@@ -19,6 +19,7 @@ from marketnn.cluster.checks import check_rows, check_weight
 from marketnn.cluster.rows import SUMMED_ROWS, HeldRows, squared_length
 from marketnn.device import resolve
 from marketnn.errors import InputError
+from marketnn.processes import ALONE, Processes
 
 
 class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -104,8 +105,10 @@ class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         inertia = sum_of_squares(rows, centres_kd, label_n)
         self._keep_labels(to_numpy(label_n).astype(np.int32), inertia, errors)
 
-    def _keep_labels(self, labels: np.ndarray, inertia: float, errors: Sequence[float]) -> None:
-        """Set the attributes that follow from the labels (n,) and the SSE about ``cluster_centers_``."""
+    def _keep_labels(
+        self, labels: np.ndarray, inertia: float, errors: Sequence[float], processes: Processes = ALONE
+    ) -> None:
+        """Set the attributes that follow from this process's labels (n,) and the SSE about ``cluster_centers_``."""
         self.labels_ = labels
         self.inertia_ = inertia
         self.total_error_ = math.sqrt(inertia)
@@ -113,7 +116,9 @@ class CentreClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Cluste
         self._n_features_out = n_clusters = len(self.cluster_centers_)
         # Part by part: NumPy counts in a copy of 8 bytes a row.
         counts = [np.bincount(part, minlength=n_clusters) for part in np.array_split(labels, len(labels) // 2**20 + 1)]
-        n_used = np.count_nonzero(np.sum(counts, axis=0))
+        count_k = torch.from_numpy(np.sum(counts, axis=0))
+        processes.add_up(count_k)
+        n_used = int(count_k.count_nonzero())
         if n_used < n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({n_used}) found smaller than n_clusters ({n_clusters}); "

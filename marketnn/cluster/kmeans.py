@@ -19,9 +19,10 @@ from marketnn.cluster.random_swap import random_swap
 from marketnn.cluster.restarts import Starts, best_of
 from marketnn.cluster.rows import HeldRows
 from marketnn.cluster.seeding import greedy_kmeans_plus_plus, random_rows
-from marketnn.cluster.streaming import StreamedRows, survey
+from marketnn.cluster.streaming import HeldTable, Source, StreamedRows, survey
 from marketnn.data.parquet import ParquetNumbers
 from marketnn.errors import InputError
+from marketnn.processes import Processes
 from marketnn.seed import child_seed, seed_from, torch_generator
 
 SEEDINGS = {"k-means++": greedy_kmeans_plus_plus, "random": random_rows}
@@ -120,7 +121,13 @@ class KMeans(CentreClustering):
         self._keep(rows, result.centres_rkd[result.best], result.history[result.best])
         return self
 
-    def fit_parquet(self, path: str | Path | Sequence[str | Path], columns: Sequence[str] | None = None) -> Self:
+    def fit_parquet(
+        self,
+        path: str | Path | Sequence[str | Path],
+        columns: Sequence[str] | None = None,
+        *,
+        process_group: Any = None,
+    ) -> Self:
         """Find the centres of rows that need not fit into memory: every round reads them anew.
 
         Starts, swaps too, run on a uniform sample of some 2 million numbers; Lloyd's rounds go on from the best end on all
@@ -130,25 +137,49 @@ class KMeans(CentreClustering):
         Args:
             path: a Parquet file, or several with the same columns.
             columns: which columns, numbers all; ``None`` is every one.
+            process_group: a ``torch.distributed`` group whose processes name other files of one table each, which then is
+                that of the files in order of rank. All find the same centres; ``labels_`` are those of a process's own rows.
 
         Raises:
             InputError: as ``fit``; a file that is not Parquet; a column that is not there, holds no numbers, or has a value
-                that is missing or not finite.
+                that is missing or not finite; shares of other columns.
         """
         self._check_arguments()
         source = ParquetNumbers(path, columns)
         self.n_features_in_, self.feature_names_in_ = len(source.columns), np.array(source.columns, dtype=object)
-        generator = torch_generator(child_seed(seed_from(self.random_state), "sample"))
-        found = survey(source, self.n_clusters, generator)
+        return self._fit_source(source, Processes(process_group))
+
+    def fit_shard(self, X: Any, y: Any = None, *, process_group: Any) -> Self:
+        """Find the centres of the rows of all processes of a group, as ``fit_parquet`` does for files.
+
+        Args:
+            X: (n, d) this process's rows, numbers; float32 stays float32, everything else becomes float64.
+            y: ignored.
+            process_group: a ``torch.distributed`` group; pass all its processes the same settings.
+
+        Raises:
+            InputError: as ``fit``; shares of other columns.
+        """
+        del y
+        self._check_arguments()
+        return self._fit_source(HeldTable(check_rows(X, estimator=self)), Processes(process_group))
+
+    def _fit_source(self, source: Source, processes: Processes) -> Self:
+        """Find the centres of a table that is read anew in every round."""
+        own_seed = torch.tensor([child_seed(seed_from(self.random_state), "sample")])
+        generator = torch_generator(int(processes.gather(own_seed)[0]))
+        found = survey(source, self.n_clusters, generator, processes)
         self._offset = found.offset_d
-        tolerance = self.tol * found.total / (source.n_rows * self.n_features_in_)
+        tolerance = self.tol * found.total / (found.n_rows * self.n_features_in_)
         sample = HeldRows(self._centred(found.sample_md))
         if isinstance(self.init, str) or self.refine == "swap":
             begun = self._search(sample, tolerance)
             start_1kd = begun.centres_rkd[begun.best][None]
         else:
             start_1kd = self._given_centres(sample)
-        rows = StreamedRows(source, found, start_1kd.device)
+        # All go on from the first one's start: others may have rounded, or without a seed drawn, differently.
+        start_1kd = processes.gather(start_1kd)[:1]
+        rows = StreamedRows(source, found, start_1kd.device, processes)
         self._keep_streamed(rows, lloyd(rows, start_1kd, max_rounds=self.max_iter, tolerance=tolerance), source.dtype)
         return self
 
@@ -157,7 +188,7 @@ class KMeans(CentreClustering):
         self.n_iter_ = result.n_rounds[0]
         self.cluster_centers_ = self._uncentred(result.centres_rkd[0]).astype(dtype)
         labels, inertia = rows.labelled(self._centred(self.cluster_centers_))
-        self._keep_labels(labels, inertia, result.history[0])
+        self._keep_labels(labels, inertia, result.history[0], rows.processes)
 
     def _search(self, rows: HeldRows, tolerance: float) -> LloydResult:
         """Run all starts, and the swaps on the best of them if they are wanted."""

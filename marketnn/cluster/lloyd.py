@@ -8,7 +8,7 @@ Shapes: n rows, d columns, k clusters, r starts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from marketnn.cluster.changed_rows import ChangedRows
 from marketnn.cluster.relocation import relocate_empty
 from marketnn.cluster.rows import HeldRows, Rows
 
+_AHEAD = 4
 _PROBED = 2  # rounds, after each of which the next may go by open rows
 
 
@@ -48,7 +49,9 @@ class LloydResult:
 
 
 def lloyd(rows: Rows, start_rkd: Tensor, *, max_rounds: int, tolerance: float) -> LloydResult:
-    """Iterate every start until its centres move by no more than ``tolerance``; the host waits once per round.
+    """Iterate every start until its centres move by no more than ``tolerance``.
+
+    The host waits once per round; on a device that is not the host, where waiting costs, once in four.
 
     Args:
         rows: the data.
@@ -91,21 +94,43 @@ class _Course:
 
 def _side_by_side(rows: Rows, start_rkd: Tensor, max_rounds: int, tolerance: float) -> _Course:
     course = _Course(start_rkd)
-    active, centres_rkd = list(range(len(start_rkd))), start_rkd
-    for n_rounds in range(1, max_rounds + 1):
-        outcome, sse, shift = _settled(rows, centres_rkd, lloyd_round(rows, centres_rkd))
-        course.add(active, sse, shift)
-        centres_rkd = outcome.centres_rkd
-        still = [place for place, moved in enumerate(shift) if moved > tolerance and n_rounds < max_rounds]
-        if len(still) == len(active):
-            continue
-        for place in set(range(len(active))).difference(still):
-            course.end(active[place], centres_rkd[place], converged=shift[place] <= tolerance)
-        if not still:
-            break
-        active = [active[place] for place in still]
-        centres_rkd = centres_rkd.index_select(0, torch.tensor(still, dtype=torch.int64, device=centres_rkd.device))
+    active, centres_rkd, n_rounds = list(range(len(start_rkd))), start_rkd, 0
+    while active:
+        running = list(range(len(active)))
+        for moved_rkd, sse, shift in _rounds(rows, centres_rkd, min(_rounds_ahead(rows), max_rounds - n_rounds)):
+            n_rounds += 1
+            starts, errors, moves = zip(*((active[place], sse[place], shift[place]) for place in running), strict=True)
+            course.add(starts, errors, moves)
+            still = [place for place in running if shift[place] > tolerance and n_rounds < max_rounds]
+            for place in set(running).difference(still):
+                course.end(active[place], moved_rkd[place], converged=shift[place] <= tolerance)
+            running = still
+            if not running:
+                break
+        centres_rkd = moved_rkd
+        if 0 < len(running) < len(active):
+            centres_rkd = centres_rkd.index_select(0, torch.tensor(running, device=centres_rkd.device))
+        active = [active[place] for place in running]
     return course
+
+
+def _rounds_ahead(rows: Rows) -> int:
+    """Return how many rounds to compute before the host asks how they went; those beyond the last one wanted are lost."""
+    return _AHEAD if isinstance(rows, HeldRows) and rows.x_nd.device.type != "cpu" else 1
+
+
+def _rounds(rows: Rows, centres_rkd: Tensor, ahead: int) -> Iterator[tuple[Tensor, list[float], list[float]]]:
+    """Yield rounds, each its centres, SSE and shifts, for which the host waits once; fewer where one had to be mended."""
+    before, outcomes = [], []
+    for _ in range(ahead):
+        before.append(centres_rkd)
+        outcomes.append(lloyd_round(rows, centres_rkd))
+        centres_rkd = outcomes[-1].centres_rkd
+    for before_rkd, outcome, facts in zip(before, outcomes, _on_host(outcomes), strict=True):
+        settled, sse, shift = _settled(rows, before_rkd, outcome, facts)
+        yield settled.centres_rkd, sse, shift
+        if settled is not outcome:
+            return
 
 
 def _alone(rows: HeldRows, course: _Course, start: int, max_rounds: int, tolerance: float) -> None:
@@ -121,7 +146,7 @@ def _alone(rows: HeldRows, course: _Course, start: int, max_rounds: int, toleran
                 # A row that is equally near to an earlier centre stayed; a round over all rows will move it.
                 at_rest = clusters.in_first(before_1kd[0])
                 clusters = None
-        outcome, (sse,), (shift,) = _settled(rows, before_1kd, outcome)
+        outcome, (sse,), (shift,) = _settled(rows, before_1kd, outcome, _on_host([outcome])[0])
         centres_1kd = outcome.centres_rkd
         course.add([start], [sse], [shift])
         course.end(start, centres_1kd[0], converged=shift <= tolerance if at_rest is None else at_rest)
@@ -131,18 +156,21 @@ def _alone(rows: HeldRows, course: _Course, start: int, max_rounds: int, toleran
             clusters = ChangedRows(rows, before_1kd[0])
 
 
-def _settled(rows: Rows, before_rkd: Tensor, outcome: Round) -> tuple[Round, list[float], list[float]]:
+def _settled(
+    rows: Rows, before_rkd: Tensor, outcome: Round, facts: list[list[float]]
+) -> tuple[Round, list[float], list[float]]:
     """Break ties and fill empty clusters where there are any; return the round, its SSE and its shifts."""
-    sse, shift, mass, hits = _on_host(outcome)
+    sse, shift, mass, hits = facts
     tied, empty = max(hits) > rows.n_rows, min(mass) <= 0
     if tied:
         outcome = lloyd_round(rows, before_rkd, break_ties=True)
     if tied or empty:
         outcome = relocate_empty(rows, before_rkd, outcome)
-        sse, shift, _, _ = _on_host(outcome)
+        sse, shift, _, _ = _on_host([outcome])[0]
     return outcome, sse, shift
 
 
-def _on_host(outcome: Round) -> list[list[float]]:
-    """Bring a round's SSE, shift, least mass and hits to the host in one transfer; a list of r each."""
-    return torch.stack([outcome.sse_r, outcome.shift_r, outcome.mass_rk.amin(1), outcome.hits_r]).tolist()
+def _on_host(outcomes: Sequence[Round]) -> list[list[list[float]]]:
+    """Bring SSE, shift, least mass and hits of rounds to the host in one transfer; a list of r each."""
+    facts = [torch.stack([of.sse_r, of.shift_r, of.mass_rk.amin(1), of.hits_r]) for of in outcomes]
+    return torch.stack(facts).tolist()

@@ -48,6 +48,12 @@ def _farthest(rows: Rows, centres_kd: Tensor, m: int) -> tuple[Tensor, Tensor, T
         distance_b = squared_distances(x_bd, centres_kd, label_b) * (weight_b > 0)
         found = [distance_b, x_bd.double(), weight_b.double(), label_b]
         found = [torch.cat(pair) for pair in zip(best, found, strict=True)] if best else found
-        place_m = torch.topk(found[0], min(m, len(found[0]))).indices
-        best = [part[place_m] for part in found]
+        best = _first(found, m)
+    best = _first([rows.processes.gather(part) for part in best], m)
     return best[1], best[2], best[3]
+
+
+def _first(found: list[Tensor], m: int) -> list[Tensor]:
+    """Return the m rows of largest distance, which is the first part of each."""
+    place_m = torch.topk(found[0], min(m, len(found[0]))).indices
+    return [part[place_m] for part in found]

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from marketnn.processes import ALONE, Processes
+
 _BLOCK_ELEMENTS = 2**18  # of the distances of a block's rows to all centres
 _BLOCK_ROWS = (256, 65_536)
 _TURNED_ROWS = 2_048  # at a time, whose columns fit in a core's cache
@@ -41,18 +43,20 @@ class Rows(Protocol):
     """What the rounds ask of a table, held or streamed.
 
     Attributes:
-        n_rows, n_columns: its size.
+        n_rows, n_columns: its size, the rows of all processes counted.
+        processes: those that hold its rows.
     """
 
     n_rows: int
     n_columns: int
+    processes: Processes
 
     @property
     def total(self) -> Tensor:
-        """Weighted sum of squared lengths of the rows, (), float64."""
+        """Weighted sum of squared lengths of all rows, (), float64."""
 
     def blocks(self, n_centres: int) -> Iterable[Block]:
-        """Go through the rows once, in blocks for rounds with ``n_centres`` centres, all starts counted."""
+        """Go through this process's rows once, in blocks for rounds with ``n_centres`` centres, all starts counted."""
 
 
 class HeldRows:
@@ -65,6 +69,7 @@ class HeldRows:
 
     def __init__(self, x_nd: Tensor, weight_n: Tensor | None = None) -> None:
         self.n_rows, self.n_columns = x_nd.shape
+        self.processes = ALONE
         self.x_nd = x_nd
         self.weight_n = torch.ones_like(x_nd[:, 0]) if weight_n is None else weight_n
         self.unweighted = weight_n is None or bool((weight_n == 1).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from marketnn.redact import holds_password
 ROOT_KEYS = {*GROUPS, "seed", "model", "offers"} - {"experiment"}
 SWEEP = {"-m", "--multirun"}
 OWN_FLAGS = SWEEP | {"-h", "--help", "--hydra-help", "--version"}
+
+_CARD = re.compile(r"device=cuda:\d+")
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -37,7 +40,7 @@ def check_words(words: Sequence[str]) -> None:
                 "Hydra writes a sweep's words into its folder: keep the password in the environment, "
                 "data.url='${oc.env:CUSTOMERS_DB}'."
             )
-        if key in GROUPS and separator:
+        if key in GROUPS and separator and not _CARD.fullmatch(word):
             choices = value.split(",")
             for choice in choices:
                 if choice not in options(key) and not (key == "experiment" and choice == "null"):
@@ -64,8 +67,17 @@ def take_rerun(words: Sequence[str]) -> tuple[list[str], str | None]:
 
 
 def in_full(words: Sequence[str]) -> list[str]:
-    """Write marketnn's short word in full: ``runs=[A,B]`` is ``pipeline.runs=[A,B]``."""
-    return [f"pipeline.{word}" if word.startswith("runs=") else word for word in words]
+    """Write marketnn's short words in full.
+
+    ``runs=[A,B]`` is ``pipeline.runs=[A,B]``, and ``device=cuda:1`` is ``device=cuda device.name=cuda:1``.
+    """
+    full = []
+    for word in words:
+        if _CARD.fullmatch(word):
+            full += ["device=cuda", word.replace("device=", "device.name=")]
+        else:
+            full.append(f"pipeline.{word}" if word.startswith("runs=") else word)
+    return full
 
 
 def quoting_advice(word: str) -> str:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torchrun import torchrun
 
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
@@ -21,7 +18,6 @@ from marketnn.optim import LevenbergMarquardt
 from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.processes import reduction
 
-ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("torchrun_worker.py")
 CASES = ("packed", "jacobian", "members", "validated", "evidence", "autodiff", "geodesic")
 
@@ -38,22 +34,16 @@ def worker() -> ModuleType:
     return module
 
 
-def torchrun(folder: Path, *cases: str) -> None:
+def run(folder: Path, *cases: str) -> None:
     """Run the cases in two processes; each writes one file per case."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
-    command += [f"--master-port={port}", str(WORKER), str(folder), *cases]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40)
+    done = torchrun(WORKER, str(folder), *cases)
     assert done.returncode == 0, done.stderr[-3_000:]
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, Tensor]]:
     folder = tmp_path_factory.mktemp("torchrun")
-    torchrun(folder, *CASES)
+    run(folder, *CASES)
     return {(case, rank): load_file(folder / f"{case}-{rank}.safetensors") for case in CASES for rank in (0, 1)}
 
 
@@ -78,7 +68,7 @@ def test_two_processes_have_the_system_and_the_course_of_one(case, worker, toget
 
 def test_processes_whose_shares_differ_agree_on_a_path(worker, tmp_path):
     """Alone, the smaller share would be fastest with J itself and the larger one with packed pairs."""
-    torchrun(tmp_path, "packed:auto")
+    run(tmp_path, "packed:auto")
     first, second = (load_file(tmp_path / f"packedauto-{rank}.safetensors") for rank in (0, 1))
     assert torch.equal(first["weights"], second["weights"])
     alone = worker.fit("packed", slice(None), None, solver="primal")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,10 @@ import torch
 import xgboost as xgb
 from sklearn.model_selection import StratifiedKFold
 
+from marketnn.classify.boosting_together import boosting_together
 from marketnn.classify.classifiers.classifier import Classifier, Progress, Tensors, Work
 from marketnn.classify.classifiers.rows import LabelledRows, hold_out
+from marketnn.classify.labels import Vector
 from marketnn.errors import InputError
 from marketnn.seed import numpy_generator
 
@@ -65,17 +67,48 @@ class XGBoost(Classifier[Config]):
     name = "xgboost"
     _booster: xgb.Booster
 
+    def fit_shard(
+        self,
+        X: pd.DataFrame | np.ndarray,
+        y: Vector,
+        *,
+        process_group: Any,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        validation: tuple[pd.DataFrame | np.ndarray, Vector] | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from the rows of all processes of a group; each ends with the same trees.
+
+        Args:
+            X: (n, d) this process's rows.
+            y: (n,) their labels, at least ten of each class.
+            process_group: a ``torch.distributed`` group of all processes that ``torchrun`` started.
+            seed, device, progress: as ``fit``.
+            validation: this process's rows that say when to stop; all processes pass some, or none.
+
+        Raises:
+            InputError: as ``fit``; a search, which runs in one process alone.
+        """
+        if self.config.search:
+            raise InputError(
+                f"search={self.config.search} runs in one process; find the settings there, then search=0."
+            )
+        with boosting_together(process_group):
+            return self.fit(X, y, seed=seed, device=device, validation=validation, progress=progress)
+
     def _learn(self, rows: LabelledRows, validation: LabelledRows | None, work: Work) -> None:
         if self.config.search:
             self.config = _search(self.config, rows, work)
         if validation is None and self.config.validation_share > 0:
             rows, validation = hold_out(rows, self.config.validation_share, work.seed)
+        n_rows = int(xgb.collective.allreduce(np.array([len(rows.y)]), xgb.collective.Op.SUM)[0])
         matrix = xgb.QuantileDMatrix(_single(rows.x), rows.y, max_bin=self.config.max_bin, nthread=_threads())
         evals = []
         if validation is not None:
             evals = [(xgb.QuantileDMatrix(_single(validation.x), validation.y, ref=matrix, nthread=_threads()), "stop")]
         booster = xgb.train(
-            _parameters(self.config, len(rows.y), work),
+            _parameters(self.config, n_rows, work),
             matrix,
             self.config.rounds,
             evals=evals,

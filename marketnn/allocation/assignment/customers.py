@@ -73,7 +73,7 @@ class Customers(Protocol):
     def take(self, index_m: Tensor) -> Block:
         """Return the customers at these positions."""
 
-    def everybodys(self, index_m: Tensor) -> tuple[Tensor, slice]:
+    def everybodys(self, index_m: Tensor) -> tuple[Tensor, Tensor | slice]:
         """Return all processes' customers for each one's places among its own, and which of them are this process's."""
 
     def total(self, sums: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class OwnCustomers:
         """Positions of the customers whose blocks this process goes through: all."""
         return slice(0, self.n)
 
-    def everybodys(self, index_m: Tensor) -> tuple[Tensor, slice]:
+    def everybodys(self, index_m: Tensor) -> tuple[Tensor, Tensor | slice]:
         """Return them: there are no others."""
         return index_m, slice(None)
 

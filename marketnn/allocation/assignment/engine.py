@@ -240,7 +240,7 @@ def _settle_rest(
     return replace(settled, offer_m=offer_n), inside_n
 
 
-def _placed(own_m: Tensor, mine: slice, n: int) -> Tensor:
+def _placed(own_m: Tensor, mine: Tensor | slice, n: int) -> Tensor:
     """Return n zeros, but this process's numbers at their places, for a sum over the processes."""
     placed_m = own_m.new_zeros(n, dtype=torch.int64)
     placed_m[mine] = own_m.long()

@@ -20,6 +20,7 @@ from marketnn.allocation.launch_problem import OpenSetSolution
 from marketnn.allocation.launch_set import choose_launch_set
 from marketnn.device import resolve
 from marketnn.errors import InputError
+from marketnn.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def assign_offers(
         channels = checks.channels(channel, channel_budget, cost, len(value_nk), value_nk.shape[1], value_nk)
         own = HeldCustomers(value_nk, None if channels is None else channels.cost_nk, eligible_nk)
     n_without_offer = own.check()
-    customers: Customers = own if process_group is None else SharedCustomers(own, process_group)
+    customers: Customers = own if process_group is None else SharedCustomers(own, Processes(process_group))
     n, k = customers.n, customers.k
     problem = _Problem(
         customers,

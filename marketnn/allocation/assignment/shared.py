@@ -9,14 +9,13 @@ Shapes: n customers of all processes, k offers, m customers asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from marketnn.allocation.assignment.customers import Block, Customers
 from marketnn.errors import InputError
-from marketnn.optim.processes import reduction
+from marketnn.processes import Processes
 from marketnn.seed import torch_generator
 
 
@@ -25,35 +24,27 @@ class SharedCustomers:
 
     Args:
         own: this process's customers.
-        process_group: the group.
+        processes: the group.
 
     Attributes:
-        n, k, device, dtype: see `Customers`; ``n`` counts all processes' customers.
-        here: positions of this process's customers.
+        n, k, device, dtype, here: see `Customers`; ``n`` counts all processes' customers.
 
     Raises:
         InputError: the processes disagree on the offers or the type of the values; everybody raises it.
     """
 
-    def __init__(self, own: Customers, process_group: Any) -> None:
-        rank, n_processes = (
-            ask(process_group) for ask in (torch.distributed.get_rank, torch.distributed.get_world_size)
-        )
-        reduce = reduction(process_group)
-        assert reduce is not None
-        self._own, self._group, self._reduce = own, process_group, reduce
+    def __init__(self, own: Customers, processes: Processes) -> None:
+        self._own, self._processes = own, processes
         self.k, self.device, self.dtype = own.k, own.device, own.dtype
-        facts = torch.zeros(n_processes, 3, dtype=torch.int64, device=own.device)
-        facts[rank] = torch.tensor([own.n, own.k, own.dtype.itemsize])
-        reduce([facts])
-        counts, offers, sizes = (fact.tolist() for fact in facts.T)
+        facts = torch.tensor([[own.n, own.k, own.dtype.itemsize]]).to(own.device)
+        counts, offers, sizes = processes.gather(facts).T.tolist()
         if len(set(offers)) > 1 or len(set(sizes)) > 1:
             raise InputError(
-                f"the processes hold values of {', '.join(map(str, offers))} offers with {', '.join(map(str, sizes))} bytes; "
+                f"the processes hold values of {', '.join(map(str, offers))} offers, {', '.join(map(str, sizes))} bytes each; "
                 "give all of them the same offers and one type."
             )
-        self.n, first = sum(counts), sum(counts[:rank])
-        self.here = slice(first, first + own.n)
+        first = sum(counts[: processes.rank])
+        self.n, self.here = sum(counts), slice(first, first + own.n)
 
     def blocks(self, every: int = 1) -> Iterator[tuple[int, Block]]:
         """Go through this process's customers once: the position of each block's first one among them, and the block."""
@@ -68,36 +59,29 @@ class SharedCustomers:
     def take(self, index_m: Tensor) -> Block:
         """Return the customers at these positions, the same ones in every process: each adds its own to zeros."""
         index_m = index_m.to(self.device)
-        mine_m = (index_m >= self.here.start) & (index_m < self.here.stop)
-        own = self._own.take(index_m[mine_m] - self.here.start)
+        mine = self._mine(index_m)
+        own = self._own.take(index_m[mine] - self.here.start)
 
         def everybodys(own_km: Tensor) -> Tensor:
-            number_km = own_km.new_zeros(len(own_km), len(index_m))
-            number_km[:, mine_m] = own_km
-            self._reduce([number_km])
+            number_km = own_km.new_zeros(len(own_km), len(index_m)).index_copy_(1, mine, own_km)
+            self._processes.add_up(number_km)
             return number_km
 
         return own.each(everybodys)
 
-    def everybodys(self, index_m: Tensor) -> tuple[Tensor, slice]:
-        """Join positions among the own customers to those of all processes; also say which of them are this process's."""
-        count_p = index_m.new_zeros(torch.distributed.get_world_size(self._group))
-        rank = torch.distributed.get_rank(self._group)
-        count_p[rank] = len(index_m)
-        self._reduce([count_p])
-        end_p = count_p.cumsum(0).tolist()
-        mine = slice(end_p[rank] - len(index_m), end_p[rank])
-        joined = index_m.new_zeros(end_p[-1])
-        joined[mine] = index_m + self.here.start
-        self._reduce([joined])
-        return joined, mine
+    def everybodys(self, index_m: Tensor) -> tuple[Tensor, Tensor]:
+        """Join positions among the own customers to those of all processes; also say which of these are this process's."""
+        joined = self._processes.gather(index_m + self.here.start)
+        return joined, self._mine(joined)
 
     def total(self, sums: Tensor) -> Tensor:
         """Add up over the processes, in place."""
-        self._reduce([sums])
+        self._processes.add_up(sums)
         return sums
 
     def largest(self, values: Tensor) -> Tensor:
-        """Take the largest of all processes, in place."""
-        torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX, group=self._group)
-        return values
+        """Return the largest of all processes."""
+        return self._processes.gather(values[None]).amax(0)
+
+    def _mine(self, index_m: Tensor) -> Tensor:
+        return ((index_m >= self.here.start) & (index_m < self.here.stop)).nonzero()[:, 0]

@@ -85,7 +85,7 @@ def ortools_flow(name: str, make: Callable[[], Offers], *, repeats: int | None =
 
 
 def highs(name: str, make: Callable[[], Offers], *, repeats: int | None = None) -> Contender:
-    """Solve the linear relaxation under channel budgets with SciPy's HiGHS, which took more than 15 minutes for whole numbers."""
+    """Solve the linear relaxation under channel budgets with SciPy's HiGHS; in whole numbers it took more than 15 minutes."""
 
     def prepare() -> Run:
         from scipy import sparse
@@ -105,7 +105,7 @@ def highs(name: str, make: Callable[[], Offers], *, repeats: int | None = None) 
 
         def run() -> Measures:
             began = time.perf_counter()
-            found = linprog(-value, A_ub=limits, b_ub=most, bounds=(0, None), method="highs-ds")
+            found = linprog(-value, A_ub=limits, b_ub=most, bounds=(0, None), method="highs-ipm")
             seconds = time.perf_counter() - began
             if found.status != 0:
                 raise RuntimeError(found.message)
@@ -113,7 +113,7 @@ def highs(name: str, make: Callable[[], Offers], *, repeats: int | None = None) 
 
         return run
 
-    settings = "float64, linprog, dual simplex: only the linear relaxation, arcs of positive value"
+    settings = "float64, linprog, interior point: only the linear relaxation, arcs of positive value"
     return Contender(name, settings, prepare, repeats=repeats, warm_up=repeats != 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketnn.pipeline.parts import Parts
+from marketnn.spelling import counted
 from marketnn.tracking import Run
 
 N_STAGES = 1
@@ -28,7 +29,9 @@ def run(config: Config, parts: Parts, out: Run) -> None:
         out.headline(f"To repair: {problem}")
     missing = columns[(columns["missing"] > 0) & columns["column"].isin(table.schema.features)]
     if len(missing):
-        out.headline(f"{len(missing)} features have missing values; choose data.missing=drop or data.missing=median.")
+        out.headline(
+            f"Missing values in {counted(len(missing), 'feature')}; choose data.missing=drop or data.missing=median."
+        )
     out.section("Columns", "Change a role with data.target, data.id, data.drop, data.leakage or data.categorical.")
     out.table("columns", columns, "Roles of the columns")
     out.metric(

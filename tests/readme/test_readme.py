@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from documented import REPOSITORY, SETUP, Page, run_command, run_example
 
-from marketnn import registry
+from marketnn import cli, registry
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
-REPOSITORY = Path(__file__).parent.parent.parent
-SETUP = ("./scripts/reproduce.sh", "./scripts/test.sh")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line not in SETUP]
-EXAMPLES = [text for kind, text in BLOCKS if kind == "python"]
+README = Page("README.md")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +31,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def there(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The desk, and the test at it."""
+    monkeypatch.chdir(desk)
+    return desk
+
+
 def orders(customers: np.ndarray) -> pd.DataFrame:
     """Order lines of some customers, three lines to an order."""
     rng = np.random.default_rng(0)
@@ -53,65 +53,46 @@ def orders(customers: np.ndarray) -> pd.DataFrame:
     )
 
 
-def run(words: list[str], desk: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(words, cwd=desk, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def as_run_here(command: str) -> list[str]:
-    """Start a documented command with this interpreter; of the TensorBoard server, only its reading of the logs."""
-    first, *words = shlex.split(command)
-    if first == "marketnn":
-        return [sys.executable, "-m", "marketnn.cli", *words]
-    if first == "tensorboard":
-        return [sys.executable, "-m", "tensorboard.main", *words, "--inspect"]
-    assert first == "python", f"the README has a command that no test runs: {command}"
-    return [sys.executable, *words]
-
-
-def test_every_command_runs_in_the_readmes_order(desk: Path) -> None:
-    assert len(COMMANDS) == 17
-    printed = {command: run(as_run_here(command), desk) for command in COMMANDS}
-    (said,) = [text for kind, text in BLOCKS if kind == "text" and "report:" in text]
-    assert printed[COMMANDS[0]] == said
+def test_every_command_runs_in_the_readmes_order(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(README.commands) == 17
+    printed = {command: run_command(command, capsys) for command in README.commands}
+    (said,) = [text for kind, text in README.blocks if kind == "text" and "report:" in text]
+    assert printed[README.commands[0]] == said
     assert "scalars" in printed["tensorboard --logdir runs"]
-    assert (desk / "runs" / "scores" / "tables" / "predictions.csv").read_text().count("\n") == 301
-    assert (desk / "runs" / "rfm" / "figures" / "lorenz.png").exists()
+    assert (there / "runs" / "scores" / "tables" / "predictions.csv").read_text().count("\n") == 301
+    assert (there / "runs" / "rfm" / "figures" / "lorenz.png").exists()
     for whole in ("enterprise", "quarters"):
-        assert len(list((desk / "runs" / whole / "figures").glob("*.png"))) >= 8
+        assert len(list((there / "runs" / whole / "figures").glob("*.png"))) >= 8
     (allocated,) = [text for command, text in printed.items() if "pipeline=allocate" in command]
     assert "900 of 900 customers get one of 2 offers" in allocated
     assert "no other assignment within the limits is worth more" in allocated
-    assert len(list((desk / "runs" / "race").glob("*/metrics.json"))) == 4
-    comparison = pd.read_csv(desk / "runs" / "race" / "comparison.csv").set_index(["metric", "setting"])["mean"]
+    assert len(list((there / "runs" / "race").glob("*/metrics.json"))) == 4
+    comparison = pd.read_csv(there / "runs" / "race" / "comparison.csv").set_index(["metric", "setting"])["mean"]
     assert comparison["best_epoch", "optimizer=lm"] < 30 < 1_000 < comparison["best_epoch", "optimizer=adam"]
-    assert "seed" in printed[next(command for command in COMMANDS if "pipeline=diff" in command)]
+    assert "seed" in printed[next(command for command in README.commands if "pipeline=diff" in command)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_every_example_runs(desk: Path, example: str) -> None:
-    run([sys.executable, "-W", "error", "-c", example], desk)
+@pytest.mark.parametrize("place", range(len(README.examples)))
+def test_every_example_runs(there: Path, place: int) -> None:
+    run_example(README.examples[place])
 
 
-def test_the_message_is_one_that_is_given(desk: Path) -> None:
+def test_the_message_is_one_that_is_given(
+    desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     frame = registry.build("data", {"name": "csv", "path": str(desk / "customers.csv")}).frame.astype(object)
     frame.loc[[4, 11], "tenure"] = ["twelve", "?"]
-    folder = desk / "mistake"
-    folder.mkdir()
-    frame.to_csv(folder / "customers.csv", index=False)
-    words = as_run_here("marketnn pipeline=churn data=csv data.path=customers.csv data.target=churn")
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2
-    (said,) = [text for kind, text in BLOCKS if kind == "text" and "marketnn:" in text]
-    assert done.stderr == said
-    assert not (folder / "runs").exists()
+    frame.to_csv(tmp_path / "customers.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["pipeline=churn", "data=csv", "data.path=customers.csv", "data.target=churn"]) == 2
+    (said,) = [text for kind, text in README.blocks if kind == "text" and "marketnn:" in text]
+    assert capsys.readouterr().err == said
+    assert not (tmp_path / "runs").exists()
 
 
 def test_setup_commands_and_links_exist() -> None:
-    for path in (*SETUP, "constraints.txt", *re.findall(r"\]\(([^)h][^)]*)\)", README)):
+    for path in (*SETUP, "constraints.txt", *README.links):
         assert (REPOSITORY / path).exists(), path
     for script in SETUP:
         assert os.access(REPOSITORY / script, os.X_OK)
+    assert re.search(r"\./scripts/reproduce\.sh\n\./scripts/test\.sh", README.text)

@@ -121,7 +121,7 @@ def _how_well(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     else:
         sentence = (
             f"A precision of {share} is a question of the threshold: in hindsight {reached.threshold:.3f} reaches it on the "
-            f"test rows, names {reached.n_selected:,} customers and finds {reached.recall:.1%} of the leavers."
+            f"test rows, names {counted(reached.n_selected, 'customer')} and finds {reached.recall:.1%} of the leavers."
         )
         out.metric(
             target_precision_threshold=reached.threshold,

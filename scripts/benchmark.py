@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--profile is there for {', '.join(profiles)}, not for {chosen.engine}")
     output = (chosen.output or _default_output(chosen.threads, chosen.quick)).resolve()
     options = Options(chosen.seed, chosen.threads, chosen.quick, str(output))
+    status = 0
     for engine in known if chosen.engine == "all" else [chosen.engine]:
         try:
             if chosen.profile:
@@ -47,9 +48,10 @@ def main(arguments: list[str]) -> int:
                 )
         except InputError as error:
             print(error, file=sys.stderr)
-            return 2
-        print(path)
-    return 0
+            status = 2
+        else:
+            print(path)
+    return status
 
 
 def _default_output(threads: int, quick: bool) -> Path:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,4 +50,4 @@ def test_every_pipeline_is_measured_against_its_rows(bench: BENCH) -> None:
     assert len(segmented.profile) >= 5
     assigned = scale.allocate_of(1_200, 0)().assigned
     assert assigned.status == "optimal"
-    assert torch.as_tensor(assigned.offer).bincount(minlength=50).max() <= 20
+    assert np.bincount(assigned.offer[assigned.offer >= 0]).max() <= 20

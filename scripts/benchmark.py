@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.case import Options
-from bench.harness import engines, profile_modules, run_engine, write_profile
+from bench.harness import engines, profile_modules, run_engine, write_overview, write_pages, write_profile
 from bench.machine import usable_cores
 
 from marketnn.errors import InputError
@@ -30,12 +30,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--profile", action="store_true", help=f"where a small step's time goes ({', '.join(profiles)})"
     )
+    parser.add_argument(
+        "--pages", action="store_true", help="write the pages again from what is stored; measure nothing"
+    )
     chosen = parser.parse_args(arguments)
     if (chosen.repeats is not None and chosen.repeats < 1) or not 1 <= chosen.threads <= usable_cores():
         parser.error(f"--repeats must be at least 1 and --threads between 1 and {usable_cores()}")
     if chosen.profile and chosen.engine not in profiles:
         parser.error(f"--profile is there for {', '.join(profiles)}, not for {chosen.engine}")
     output = (chosen.output or _default_output(chosen.threads, chosen.quick)).resolve()
+    root = output.parent if output.name.endswith("_threads") else output
+    if chosen.pages:
+        print(write_pages(root))
+        return 0
     options = Options(chosen.seed, chosen.threads, chosen.quick, str(output))
     status = 0
     for engine in known if chosen.engine == "all" else [chosen.engine]:
@@ -51,6 +58,8 @@ def main(arguments: list[str]) -> int:
             status = 2
         else:
             print(path)
+    if not chosen.profile and not status:
+        print(write_overview(root))
     return status
 
 

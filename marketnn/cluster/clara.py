@@ -53,6 +53,7 @@ class CLARA(MedoidClustering):
         inertia_: SSE, the sum of squared distances to it.
         total_error_: its square root (paper A, eq. 2.9).
         history_: lowest loss over all rows so far, after each round and after the last competition.
+        path_: (entries of ``history_``, k) the medoids' row numbers at each of them.
         n_iter_: entries of ``history_``.
         n_features_in_, feature_names_in_: the fitted columns.
     """
@@ -97,7 +98,7 @@ class CLARA(MedoidClustering):
             rounds=self.rounds,
             generator=torch_generator(seed_from(self.random_state)),
         )
-        self.history_ = np.array(found.history)
+        self.history_, self.path_ = np.array(found.history), np.array(found.path)
         self.n_iter_ = len(self.history_)
         self._keep(X, found.medoids_k, between_rows(x_nd))
         return self

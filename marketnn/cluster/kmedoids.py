@@ -62,6 +62,7 @@ class KMedoids(MedoidClustering):
         inertia_: SSE, the sum of squared distances to it.
         total_error_: its square root (paper A, eq. 2.9).
         history_: loss of the start and after each swap (``fasterpam``) or round (``alternate``).
+        path_: (entries of ``history_``, k) the medoids' row numbers at each of them.
         n_iter_: passes or rounds taken, the last of which changed nothing unless ``max_iter`` was reached.
         n_features_in_, feature_names_in_: the fitted columns.
     """
@@ -114,11 +115,16 @@ class KMedoids(MedoidClustering):
         start_k = pam.build(matrix_nn[None], self.n_clusters)[0] if greedy else self._tensor(self._first_rows(len(X)))
         if self.method == "fasterpam":
             swaps = pam.swap(matrix_nn[None], start_k[None], max_passes=self.max_iter)
-            medoids_k, history, self.n_iter_ = swaps.medoids_sk[0], swaps.history[0], swaps.n_passes
+            medoids_k, history, path, self.n_iter_ = (
+                swaps.medoids_sk[0],
+                swaps.history[0],
+                swaps.path[0],
+                swaps.n_passes,
+            )
         else:
             rounds = voronoi.alternate(distances, len(X), start_k, max_rounds=self.max_iter)
-            medoids_k, history, self.n_iter_ = rounds.medoids_k, rounds.history, rounds.n_rounds
-        self.history_ = np.array(history)
+            medoids_k, history, path, self.n_iter_ = rounds.medoids_k, rounds.history, rounds.path, rounds.n_rounds
+        self.history_, self.path_ = np.array(history), np.array(path)
         self._keep(X, medoids_k, distances)
         return self
 

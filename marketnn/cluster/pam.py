@@ -67,11 +67,13 @@ class Swaps:
         medoids_sk: the candidates chosen.
         n_passes: passes over the candidates, the last of which found no swap unless ``max_passes`` was reached.
         history: per problem, the loss of the start and after each of its swaps.
+        path: per problem, the medoids at each entry of its history.
     """
 
     medoids_sk: Tensor
     n_passes: int
     history: list[list[float]]
+    path: list[list[list[int]]]
 
 
 def build(distance_scn: Tensor, k: int) -> Tensor:
@@ -112,6 +114,7 @@ def swap(distance_scn: Tensor, medoids_sk: Tensor, *, max_passes: int = 300) -> 
     medoids = medoids_sk.tolist()
     nearest = Nearest.of(distance_scn, medoids_sk)
     history = [[loss] for loss in _losses(nearest)]
+    path = [[list(chosen)] for chosen in medoids]
     n_seen = n_idle = 0
     while n_idle < len(blocks) and n_seen < max_passes * len(blocks):
         turn = n_seen % len(blocks)
@@ -126,9 +129,10 @@ def swap(distance_scn: Tensor, medoids_sk: Tensor, *, max_passes: int = 300) -> 
             losses = _losses(nearest)
             for problem in improved:
                 history[problem].append(losses[problem])
+                path[problem].append(list(medoids[problem]))
         n_idle = 0 if improved else n_idle + 1
         n_seen += 1
-    return Swaps(torch.tensor(medoids, device=distance_scn.device), math.ceil(n_seen / len(blocks)), history)
+    return Swaps(torch.tensor(medoids, device=distance_scn.device), math.ceil(n_seen / len(blocks)), history, path)
 
 
 def swap_changes(block_sbn: Tensor, nearest: Nearest) -> Tensor:

@@ -29,10 +29,12 @@ class SampledMedoids:
     Attributes:
         medoids_k: row numbers.
         history: the lowest sum of distances over all rows so far, after each round and, if there was one, the last contest.
+        path: the medoids at each entry of the history.
     """
 
     medoids_k: Tensor
     history: list[float]
+    path: list[list[int]]
 
 
 def sampled_medoids(
@@ -51,19 +53,19 @@ def sampled_medoids(
     n = len(x_nd)
     everything = sample_size == n
     sizes = [1] if everything else [len(part) for part in torch.arange(n_samples).tensor_split(rounds)]
-    best: list[int] = []
+    path: list[list[int]] = []
     found: list[list[int]] = []
     history: list[float] = []
     for turn, size in enumerate(sizes, start=1):
-        samples = [distinct_rows(n, sample_size, best, generator) for _ in range(size)]
+        samples = [distinct_rows(n, sample_size, path[-1] if path else [], generator) for _ in range(size)]
         groups = [_medoids_of(x_nd, torch.tensor(samples, device=x_nd.device), k).tolist()]
         found += groups[0]
         candidates = sorted({row for medoids in found for row in medoids})
         if turn == len(sizes) and len(candidates) > k and not everything:
             judges = distinct_rows(n, min(n, _JUDGING_ROWS), [], generator)
             groups.append(_contest(x_nd, candidates, found, judges).tolist())
-        best = _better(x_nd, groups, best, history)
-    return SampledMedoids(torch.tensor(best, device=x_nd.device), history)
+        _extend(x_nd, groups, history, path)
+    return SampledMedoids(torch.tensor(path[-1], device=x_nd.device), history, path)
 
 
 def distinct_rows(n: int, m: int, include: Iterable[int], generator: torch.Generator) -> list[int]:
@@ -116,20 +118,16 @@ def _contest(x_nd: Tensor, candidates: list[int], found: list[list[int]], judges
     return candidate_c[swap(distance_cn[None], place_sk.index_select(0, start)).medoids_sk]
 
 
-def _better(x_nd: Tensor, groups: list[list[list[int]]], best: list[int], history: list[float]) -> list[int]:
-    """Return the best of all sets and ``best`` over all rows, which are read once.
-
-    The lowest sum of distances so far is appended to the history after each group of sets.
-    """
+def _extend(x_nd: Tensor, groups: list[list[list[int]]], history: list[float], path: list[list[int]]) -> None:
+    """Append the lowest sum of distances so far, and its medoids, after each group of sets; all rows are read once."""
     sets = torch.tensor([medoids for group in groups for medoids in group], device=x_nd.device)
     losses = iter(sums_of_distances(x_nd, x_nd[sets]).tolist())
     for group in groups:
         loss, medoids = min((next(losses), medoids) for medoids in group)
         if history and history[-1] <= loss:
-            loss, medoids = history[-1], best
-        best = medoids
+            loss, medoids = history[-1], path[-1]
         history.append(loss)
-    return best
+        path.append(medoids)
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:

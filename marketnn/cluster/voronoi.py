@@ -28,11 +28,13 @@ class Alternation:
         medoids_k: row numbers.
         n_rounds: rounds taken, the last of which lowered nothing unless ``max_rounds`` was reached.
         history: sum of distances to the nearest medoid, of the start and after every round that lowered it.
+        path: the medoids at each entry of the history.
     """
 
     medoids_k: Tensor
     n_rounds: int
     history: list[float]
+    path: list[list[int]]
 
 
 def alternate(distances: Distances, n: int, medoids_k: Tensor, *, max_rounds: int = 300) -> Alternation:
@@ -46,6 +48,7 @@ def alternate(distances: Distances, n: int, medoids_k: Tensor, *, max_rounds: in
     """
     label_n, distance_n = nearest_medoid(distances, n, medoids_k)
     history = [float(distance_n.sum(dtype=torch.float64))]
+    path = [medoids_k.tolist()]
     n_rounds = 0
     while n_rounds < max_rounds:
         n_rounds += 1
@@ -56,7 +59,8 @@ def alternate(distances: Distances, n: int, medoids_k: Tensor, *, max_rounds: in
             break
         medoids_k = moved_k
         history.append(loss)
-    return Alternation(medoids_k, n_rounds, history)
+        path.append(medoids_k.tolist())
+    return Alternation(medoids_k, n_rounds, history, path)
 
 
 def nearest_medoid(distances: Distances, n: int, medoids_k: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """The cases of the engine ``gpu``: every engine's kernel on a CUDA card, beside the same on the CPU.
 
-They run only where there is a card; ``all_cases`` takes any devices, so the work itself is tried without one.
+They are measured only where there is a card; ``cases_on`` takes any devices, so the work itself is tried without one.
 
 Shapes: n rows, d columns, k clusters or offers.
 """
@@ -29,21 +29,25 @@ CARD, HOST = "cuda:0", "cpu"
 Prepare = Callable[[torch.device], Callable[[], tuple[int, float]]]  # the work returns its steps and its result
 
 
-def cases(options: Options) -> list[Case]:
-    """Return every case of the engine.
+def check_machine() -> None:
+    """Refuse to measure without a card.
 
     Raises:
-        InputError: there is no CUDA card.
+        InputError: there is none.
     """
     if not torch.cuda.is_available():
         raise InputError(
             f"torch {torch.__version__} sees no CUDA card on this machine, so benchmarks/gpu.md stays as it is; "
             "run this on a machine with one."
         )
-    return all_cases(options, (CARD, HOST))
 
 
-def all_cases(options: Options, devices: Sequence[str]) -> list[Case]:
+def cases(options: Options) -> list[Case]:
+    """Return every case of the engine."""
+    return cases_on(options, (CARD, HOST))
+
+
+def cases_on(options: Options, devices: Sequence[str]) -> list[Case]:
     """Return the cases for some devices, of which the first is judged by its ratio to the last."""
     scale = 100 if options.quick else 1
     shapes = {"lm_25_16_5": ((25, 16, 5), 1_000_000), "lm_124_32_1": ((124, 32, 1), 500_000)}
@@ -147,4 +151,6 @@ def _contender(name: str, prepare: Prepare) -> Contender:
 
 
 def _described(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "the machine's processor"
+    if device.type != "cuda":
+        return "the machine's processor"
+    return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a card"

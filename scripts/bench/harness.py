@@ -15,7 +15,8 @@ from pathlib import Path
 from bench import machine
 from bench.case import Case, Options
 from bench.measure import Record
-from bench.results import Section, load, save, write_atomically
+from bench.overview import overview
+from bench.results import Section, save, stored, write_atomically
 from bench.table import page
 
 from marketnn.errors import unknown_name
@@ -57,19 +58,42 @@ def run_engine(
         The page, ``<output>/<engine>.md``.
 
     Raises:
-        ConfigurationError: a case that does not exist.
+        InputError: a case that does not exist, or what the engine's ``check_machine`` refuses, if it has one.
     """
-    cases = {case.name: case for case in importlib.import_module(module).cases(options)}
+    engine_module = importlib.import_module(module)
+    cases = {case.name: case for case in engine_module.cases(options)}
     for name in names:
         if name not in cases:
             raise unknown_name("case", name, cases)
+    if hasattr(engine_module, "check_machine"):
+        engine_module.check_machine()
     folder = Path(options.output) / engine
     path = folder.with_suffix(".md")
     for case in [cases[name] for name in names] or [case for case in cases.values() if slow or not case.slow]:
         save(folder / f"{case.name}.json", _measure(module, case, options, repeats))
-        measured = {name: folder / f"{name}.json" for name in cases if (folder / f"{name}.json").is_file()}
-        sections = [load(file, cases[name]) for name, file in measured.items()]
-        write_atomically(path, page(engine, sections, [name for name in cases if name not in measured]))
+        write_page(engine, module, folder.parent)
+    return path
+
+
+def write_page(engine: str, module: str, output: Path) -> None:
+    """Write an engine's page from its stored results, if there are any."""
+    sections, unmeasured = stored(engine, module, output)
+    if sections:
+        write_atomically(output / f"{engine}.md", page(engine, sections, unmeasured))
+
+
+def write_pages(root: Path) -> Path:
+    """Write every page under a folder of benchmarks, and its front page, from the stored results; measures nothing."""
+    for output in [root, *sorted(root.glob("*_threads"))]:
+        for engine, module in engines().items():
+            write_page(engine, module, output)
+    return write_overview(root)
+
+
+def write_overview(root: Path) -> Path:
+    """Write the front page of a folder of benchmarks from the stored results."""
+    path = root / "README.md"
+    write_atomically(path, overview(root, engines()))
     return path
 
 

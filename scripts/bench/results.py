@@ -6,6 +6,7 @@ no path, so that it changes only with what it reports. Measures that are not fin
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.case import Case, Measures
+from bench.case import Case, Measures, Options
 from bench.measure import Record
 
 
@@ -81,6 +82,23 @@ def load(path: Path, case: Case) -> Section:
     )
     records = {contender.name: _record(rows.get(contender.name)) for contender in contenders}
     return Section(replace(case, text=content.pop("text"), contenders=contenders), records=records, **content)
+
+
+def stored(engine: str, module: str, output: Path) -> tuple[list[Section], list[str]]:
+    """Read what was measured of an engine.
+
+    Args:
+        engine: name of the folder.
+        module: where its ``cases(options)`` is.
+        output: the folder above.
+
+    Returns:
+        A section for every measured case, in the engine's order, and the names of the other cases.
+    """
+    cases = importlib.import_module(module).cases(Options(seed=0, threads=1, quick=False, output=str(output)))
+    files = {case.name: output / engine / f"{case.name}.json" for case in cases}
+    sections = [load(files[case.name], case) for case in cases if files[case.name].is_file()]
+    return sections, [name for name, file in files.items() if not file.is_file()]
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -68,6 +68,8 @@ def judge(goal: Goal, section: Section) -> Judged:
         if status[name] != "yes" or not found:
             return Judged(None, "void")
         medians.append(statistics.median(found))
+    if goal.over and min(medians) <= 0:  # a rate that is the difference of two timings, in a disturbed run
+        return Judged(None, "void")
     value = medians[0] / medians[1] if goal.over else medians[0]
     if math.isnan(value):
         return Judged(None, "void")
@@ -150,12 +152,16 @@ def _section(section: Section) -> list[str]:
     return lines
 
 
-def _goal_row(goal: Goal, judged: Judged, quick: bool) -> list[str]:
+def goal_cells(goal: Goal, judged: Judged) -> tuple[str, str, str]:
+    """Write what a goal compares, what came out, and what it should be."""
     unit = "x" if goal.over else ""
     limits = [(">=", goal.at_least), ("<=", goal.at_most)]
-    return [
+    return (
         f"{goal.measure}: {goal.of}{f' / {goal.over}' if goal.over else ''}",
         "-" if judged.value is None else f"{judged.value:.3g}{unit if math.isfinite(judged.value) else ''}",
         " and ".join(f"{sign} {limit:.3g}{unit}" for sign, limit in limits if limit is not None) or "-",
-        "not judged" if quick else judged.verdict or "-",
-    ]
+    )
+
+
+def _goal_row(goal: Goal, judged: Judged, quick: bool) -> list[str]:
+    return [*goal_cells(goal, judged), "not judged" if quick else judged.verdict or "-"]

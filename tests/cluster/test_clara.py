@@ -51,7 +51,10 @@ def test_the_attributes_follow_from_the_medoids(n: int, k: int, n_samples: int, 
     assert fitted.loss_ == pytest.approx(D.min(axis=1).sum(), rel=1e-12)
     assert fitted.history_[-1] == pytest.approx(fitted.loss_, rel=1e-6)
     assert (np.diff(fitted.history_) <= 0).all()
-    assert fitted.n_iter_ == len(fitted.history_)
+    assert fitted.n_iter_ == len(fitted.history_) == len(fitted.path_)
+    assert set(fitted.path_[-1]) == set(fitted.medoid_indices_)
+    for loss, medoids in zip(fitted.history_, fitted.path_, strict=True):
+        assert cdist(X, X[medoids]).min(1).sum() == pytest.approx(loss, rel=1e-6)
     assert fitted.inertia_ == pytest.approx((D.min(axis=1) ** 2).sum(), rel=1e-12)
     assert fitted.total_error_ == np.sqrt(fitted.inertia_)
     np.testing.assert_array_equal(fitted.predict(X), fitted.labels_)

@@ -41,7 +41,8 @@ def test_it_is_a_scikit_learn_estimator(estimator: KMedoids, check: object) -> N
 def test_the_attributes_follow_from_the_medoids(n: int, k: int, method: str, metric: str, init: str, seed: int) -> None:
     X = np.random.default_rng(seed).normal(size=(n, 3))
     fitted = KMedoids(k, method=method, metric=metric, init=init, random_state=seed).fit(X)
-    D = cdist(X, X[fitted.medoid_indices_], {"manhattan": "cityblock"}.get(metric, metric))
+    known = {"manhattan": "cityblock"}.get(metric, metric)
+    D = cdist(X, X[fitted.medoid_indices_], known)
     np.testing.assert_array_equal(fitted.cluster_centers_, X[fitted.medoid_indices_])
     np.testing.assert_array_equal(fitted.labels_, D.argmin(axis=1))
     np.testing.assert_array_equal(fitted.labels_[fitted.medoid_indices_], np.arange(k))
@@ -49,6 +50,10 @@ def test_the_attributes_follow_from_the_medoids(n: int, k: int, method: str, met
     assert fitted.loss_ == pytest.approx(D.min(axis=1).sum(), rel=1e-12)
     assert fitted.history_[-1] == pytest.approx(fitted.loss_, rel=1e-12)
     assert (np.diff(fitted.history_) < 0).all()
+    assert set(fitted.path_[-1]) == set(fitted.medoid_indices_)
+    assert fitted.path_.shape == (len(fitted.history_), fitted.n_clusters)
+    for loss, medoids in zip(fitted.history_, fitted.path_, strict=True):
+        assert cdist(X, X[medoids], known).min(1).sum() == pytest.approx(loss, rel=1e-9)
     assert fitted.inertia_ == pytest.approx((D.min(axis=1) ** 2).sum(), rel=1e-12)
     assert fitted.total_error_ == np.sqrt(fitted.inertia_)
     assert fitted.n_iter_ >= 1

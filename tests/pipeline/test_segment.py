@@ -131,6 +131,9 @@ def test_the_folder_holds_pictures_words_and_events(folder: Path) -> None:
     assert errors[-1] == pytest.approx(metrics(folder)["total_error"], rel=1e-5)
     distances = [event.value for event in events.Scalars("sum_of_distances/clara")]
     assert distances[-1] == pytest.approx(metrics(folder)["sum_distances_clara"], rel=1e-5)
+    medoids = [event.value for event in events.Scalars("total_error/clara")]
+    assert len(medoids) == len(distances)
+    assert medoids[-1] == pytest.approx(metrics(folder)["total_error_clara"], rel=1e-5)
     points = np.loadtxt(folder / "projector" / "segments_points.tsv", delimiter="\t")
     np.testing.assert_allclose(points, minmax_scale(customers()[["visits", "revenue"]]), atol=1e-6)
 
@@ -176,6 +179,8 @@ def test_every_algorithm_finds_groups_that_are_apart(file: Path, name: str) -> N
     found = analysis.clusterings[0]
     final = found.total_error if found.lowered == "total error" else found.sum_distances
     assert found.history[-1] == pytest.approx(final, rel=1e-6)
+    assert len(found.errors) == len(found.history)
+    assert found.errors[-1] == pytest.approx(found.total_error, rel=1e-6)
     placed, _ = analysis.model.predict(analysis.table.frame, source="again", fill_missing=False)
     assert placed["segment"].tolist() == [f"segment {place + 1}" for place in analysis.labels]
 

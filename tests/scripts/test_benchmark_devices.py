@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from marketnn.errors import InputError
+
 BENCH = dict[str, ModuleType]
 
 
 def test_the_work_for_a_card_gives_the_same_result_on_every_device(bench: BENCH) -> None:
     options = bench["case"].Options(seed=0, threads=1, quick=True, output="")
-    cases = bench["cases_gpu"].all_cases(options, ("cpu", "cpu:0"))
+    cases = bench["cases_gpu"].cases_on(options, ("cpu", "cpu:0"))
     assert [case.name for case in cases[-2:]] == ["lloyd", "assignment"]
     for case in (cases[0], *cases[-2:]):
         runs = [bench["measure"].prepare(contender)() for contender in case.contenders]
@@ -26,12 +25,11 @@ def test_the_work_for_a_card_gives_the_same_result_on_every_device(bench: BENCH)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
-def test_without_a_card_it_says_so(scripts: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(scripts / "benchmark.py"), "gpu", "--output", str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(scripts.parent)}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert "sees no CUDA card on this machine" in ended.stderr
+def test_without_a_card_it_says_so(bench: BENCH, tmp_path: Path) -> None:
+    options = bench["case"].Options(seed=0, threads=1, quick=True, output=str(tmp_path))
+    assert len(bench["cases_gpu"].cases(options)) == 6
+    with pytest.raises(InputError, match="sees no CUDA card on this machine"):
+        bench["harness"].run_engine("gpu", "bench.cases_gpu", options)
     assert list(tmp_path.iterdir()) == []
 
 

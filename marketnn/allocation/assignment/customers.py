@@ -46,12 +46,13 @@ class Block(NamedTuple):
 
 
 class Customers(Protocol):
-    """What the solver asks of the customers, held or streamed.
+    """What the solver asks of the customers: held, streamed, or shared by several processes.
 
     Attributes:
         n, k: how many customers and offers.
         device: where their blocks are.
         dtype: of their values.
+        here: positions of the customers whose blocks this process goes through.
     """
 
     n: int
@@ -59,8 +60,12 @@ class Customers(Protocol):
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def here(self) -> slice:
+        """Positions of the customers whose blocks this process goes through."""
+
     def blocks(self, every: int = 1) -> Iterator[tuple[int, Block]]:
-        """Go through all customers once, or through every so manieth block: the first one's position, and the block."""
+        """Go through those customers once, or through every so manieth block: the first one's place among them, and the block."""
 
     def sample(self, size: int, seed: int) -> Block:
         """Return that many customers drawn with replacement; all of them where there are no more."""
@@ -68,8 +73,44 @@ class Customers(Protocol):
     def take(self, index_m: Tensor) -> Block:
         """Return the customers at these positions."""
 
+    def everybodys(self, index_m: Tensor) -> tuple[Tensor, Tensor | slice]:
+        """Return all processes' customers for each one's places among its own, and which of them are this process's."""
 
-class HeldCustomers:
+    def total(self, sums: Tensor) -> Tensor:
+        """Add up what every process found in its blocks."""
+
+    def largest(self, values: Tensor) -> Tensor:
+        """Take the largest of what every process found in its blocks."""
+
+
+class OwnCustomers:
+    """All customers are this process's.
+
+    Attributes:
+        n: how many.
+    """
+
+    n: int
+
+    @property
+    def here(self) -> slice:
+        """Positions of the customers whose blocks this process goes through: all."""
+        return slice(0, self.n)
+
+    def everybodys(self, index_m: Tensor) -> tuple[Tensor, Tensor | slice]:
+        """Return them: there are no others."""
+        return index_m, slice(None)
+
+    def total(self, sums: Tensor) -> Tensor:
+        """Return them: nobody else has any."""
+        return sums
+
+    def largest(self, values: Tensor) -> Tensor:
+        """Return them: nobody else has any."""
+        return values
+
+
+class HeldCustomers(OwnCustomers):
     """Customers in memory.
 
     Args:
@@ -99,6 +140,12 @@ class HeldCustomers:
     def take(self, index_m: Tensor) -> Block:
         """Return the customers at these positions."""
         return self._block(index_m)
+
+    def check(self) -> int:
+        """Return how many customers have no offer."""
+        if self._eligible_nk is None and not bool(self._value_nk.amin() == -torch.inf):
+            return 0
+        return int(torch.stack([(block.value_kb.amax(0) == -torch.inf).sum() for _, block in self.blocks()]).sum())
 
     def _block(self, rows: slice | Tensor) -> Block:
         value_kb = _turned(self._value_nk[rows])

@@ -108,6 +108,7 @@ def solve(
     for _ in range(max_rounds):
         if customers.n <= m:
             settled = settle(sample, limits, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
+            settled = None if settled is None else replace(settled, offer_m=settled.offer_m[customers.here])
             inside_n = None
         else:
             settled, inside_n = _settle_rest(customers, limits, y_r, lead, temperature, tolerance, max_nodes)
@@ -121,7 +122,7 @@ def solve(
             break
         lead = _WIDER * max(lead, settled.lead if settled is not None and np.isfinite(settled.lead) else 0.0)
     if best is None and not limits.minimum_k.any():
-        nobody_n = torch.full((customers.n,), -1, dtype=torch.int16, device=customers.device)
+        nobody_n = torch.full((_n_here(customers),), -1, dtype=torch.int16, device=customers.device)
         best = _prove(customers, limits, Settled(nobody_n, y_r), None)
     return best
 
@@ -192,7 +193,8 @@ def _wanted(customers: Customers, limits: Limits, y_r: np.ndarray, every: int) -
     for _, block in customers.blocks(every):
         n_counted += block.value_kb.shape[1]
         use_u += wanted_uses(block, price_u)
-    return n_counted, use_u.cpu().numpy()
+    counted = customers.total(torch.cat([use_u.new_full((1,), n_counted), use_u])).cpu().numpy()
+    return int(counted[0]), counted[1:]
 
 
 def _settle_rest(
@@ -205,7 +207,7 @@ def _settle_rest(
     max_nodes: int,
 ) -> tuple[Settled | None, Tensor]:
     """Settle those whose best offer leads, in one pass, and the rest in memory; also say who the rest is (n,)."""
-    offer_n = torch.empty(customers.n, dtype=torch.int16, device=customers.device)
+    offer_n = torch.empty(_n_here(customers), dtype=torch.int16, device=customers.device)
     price_u = torch.as_tensor(limits.price(y_r), dtype=customers.dtype).to(customers.device)
     open_parts = []
     used_u = torch.zeros(limits.row_ru.shape[1], dtype=torch.float64, device=customers.device)
@@ -216,22 +218,37 @@ def _settle_rest(
         offer_n[start : start + len(offer_b)] = offer_b
         open_parts.append(open_b.nonzero()[:, 0] + start)
         used_u += uses(block, offer_b)
-    open_index = torch.cat(open_parts)
+    open_index = torch.cat(open_parts) if open_parts else offer_n.new_zeros(0, dtype=torch.int64)
+    used_u = customers.total(used_u)
     again_index = _doubtful(limits, offer_n, used_u.cpu().numpy())
-    if len(again_index):
-        used_u = used_u - uses(customers.take(again_index), offer_n[again_index])
+    again, mine = customers.everybodys(again_index)
+    if len(again):
+        again_m = customers.total(_placed(offer_n[again_index], mine, len(again)))
+        used_u = used_u - uses(customers.take(again), again_m)
         offer_n[again_index] = -1
         open_index = torch.cat([open_index, again_index])
     left = limits.less(used_u.cpu().numpy())
-    inside_n = torch.zeros(customers.n, dtype=torch.bool, device=customers.device)
+    inside_n = torch.zeros(len(offer_n), dtype=torch.bool, device=customers.device)
     inside_n[open_index] = True
-    rest = customers.take(open_index)
+    everybodys, mine = customers.everybodys(open_index)
+    rest = customers.take(everybodys)
     temperature = min(temperature, 0.1 * lead)
     settled = settle(rest, left, y_r, temperature, tolerance=tolerance, max_nodes=max_nodes)
     if settled is None:
         return None, inside_n
-    offer_n[open_index] = settled.offer_m
+    offer_n[open_index] = settled.offer_m[mine]
     return replace(settled, offer_m=offer_n), inside_n
+
+
+def _placed(own_m: Tensor, mine: Tensor | slice, n: int) -> Tensor:
+    """Return n zeros, but this process's numbers at their places, for a sum over the processes."""
+    placed_m = own_m.new_zeros(n, dtype=torch.int64)
+    placed_m[mine] = own_m.long()
+    return placed_m
+
+
+def _n_here(customers: Customers) -> int:
+    return customers.here.stop - customers.here.start
 
 
 def _doubtful(limits: Limits, offer_n: Tensor, used_u: np.ndarray) -> Tensor:
@@ -258,7 +275,8 @@ def _prove(customers: Customers, limits: Limits, settled: Settled, inside_n: Ten
         if inside_n is not None and np.isfinite(settled.excess):
             margin_b = best_choice(exact, price_u).margin_b.masked_fill_(inside_n[rows], torch.inf)
             least_lead = torch.minimum(least_lead, margin_b.amin())
-    dual, value, size = sums.tolist()
+    dual, value, size = customers.total(sums).tolist()
+    least_lead = -customers.largest(-least_lead)
     bound = dual + float(limits.bound_r @ settled.y_r)
     if np.isfinite(settled.excess) and float(least_lead) >= settled.lead:
         bound = min(bound, value + settled.excess)
@@ -274,10 +292,4 @@ def entry_prices(customers: Customers, limits: Limits, y_r: np.ndarray) -> np.nd
         exact = block.double()
         top_b = reduced_values(exact, price_u).amax(0).clamp_(min=0)
         gain_k = torch.maximum(gain_k, (reduced_values(exact, own_u) - top_b).amax(1))
-    return np.where(limits.closed_k, gain_k.cpu().numpy(), 0.0)
-
-
-def count_without_offer(customers: Customers) -> int:
-    """Return how many customers have no possible offer."""
-    counts = [(block.value_kb.amax(0) == -torch.inf).sum() for _, block in customers.blocks()]
-    return int(torch.stack(counts).sum())
+    return np.where(limits.closed_k, customers.largest(gain_k).cpu().numpy(), 0.0)

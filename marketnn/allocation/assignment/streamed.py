@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from marketnn.allocation.assignment.customers import Block
+from marketnn.allocation.assignment.customers import Block, OwnCustomers
 from marketnn.errors import InputError, rows_text
 from marketnn.seed import torch_generator
 
@@ -36,7 +36,7 @@ class Source(Protocol):
         """Go through the rows once, in blocks (columns, rows) of any size; ``finite``: refuse NaN and infinite values."""
 
 
-class StreamedCustomers:
+class StreamedCustomers(OwnCustomers):
     """Customers that a table holds.
 
     Args:

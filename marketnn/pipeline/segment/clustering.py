@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import pairwise_distances_argmin_min, silhouette_score
 
 from marketnn import registry
 from marketnn.device import resolve
@@ -28,6 +28,7 @@ class Clustering:
         centres: (k, d) centres or medoids, in the units of the clustered rows.
         lowered: what the algorithm lowers: ``total error`` or ``sum of distances``.
         history: that, round by round, as the algorithm tells it.
+        errors: the total error (paper A, eq. 2.9) at each entry of the history; a swap of medoids may raise it.
         n_rounds: rounds it took.
         seconds: time to fit.
         sse: sum of squared distances to the own centre.
@@ -40,6 +41,7 @@ class Clustering:
     centres: np.ndarray
     lowered: str
     history: list[float]
+    errors: list[float]
     n_rounds: int
     seconds: float
     sse: float
@@ -101,16 +103,24 @@ def cluster(
     labels, centres = np.argsort(by_size)[algorithm.labels_], centres[by_size]
     squared = np.square(rows - centres[labels]).sum(axis=1)
     drawn = numpy_generator(child_seed(seed, "silhouette")).permutation(len(rows))[:silhouette_rows]
+    history = [float(lowered) for lowered in algorithm.history_]
+    medoids = hasattr(algorithm, "path_")
     several = 1 < len(np.unique(labels[drawn])) < len(drawn)
     return Clustering(
         name=settings["name"],
         labels=labels,
         centres=centres,
-        lowered="sum of distances" if hasattr(algorithm, "loss_") else "total error",
-        history=[float(error) for error in algorithm.history_],
+        lowered="sum of distances" if medoids else "total error",
+        history=history,
+        errors=[_total_error(rows, rows[chosen]) for chosen in algorithm.path_] if medoids else history,
         n_rounds=int(algorithm.n_iter_),
         seconds=seconds,
         sse=float(squared.sum()),
         sum_distances=float(np.sqrt(squared).sum()),
         silhouette=float(silhouette_score(rows[drawn], labels[drawn])) if several else None,
     )
+
+
+def _total_error(rows: np.ndarray, centres: np.ndarray) -> float:
+    """Return the square root of the sum of squared distances to the nearest centre."""
+    return float(np.linalg.norm(pairwise_distances_argmin_min(rows, centres)[1]))

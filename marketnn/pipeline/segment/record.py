@@ -199,12 +199,15 @@ def _algorithms(analysis: SegmentAnalysis, out: Run) -> None:
         out.metric(**{f"{name}_{found.name}": number for name, number in found.as_metrics().items()})
     for found in analysis.clusterings:
         out.timing(f"clustering: {found.name}", found.seconds)
-    charts = {}
     for found in analysis.clusterings:
-        family = found.lowered.replace(" ", "_")
-        out.curve(f"{family}/{found.name}", found.history)
-        charts[f"{found.lowered} by round"] = [f"{family}/"]  # alike in every run, whichever algorithms it has
-    out.charts("clustering", charts)
+        out.curve(f"total_error/{found.name}", found.errors)
+        if found.lowered == "sum of distances":
+            out.curve(f"sum_of_distances/{found.name}", found.history)
+    # Alike in every run, whichever algorithms it has: a sweep shows the layout of one.
+    out.charts(
+        "clustering",
+        {f"{family} by round": [f"{family.replace(' ', '_')}/"] for family in ("total error", "sum of distances")},
+    )
 
 
 def _tensorboard(analysis: SegmentAnalysis, out: Run) -> None:

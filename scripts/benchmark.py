@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
         print(write_pages(root))
         return 0
     options = Options(chosen.seed, chosen.threads, chosen.quick, str(output))
+    status = 0
     for engine in known if chosen.engine == "all" else [chosen.engine]:
         try:
             if chosen.profile:
@@ -54,11 +55,12 @@ def main(arguments: list[str]) -> int:
                 )
         except InputError as error:
             print(error, file=sys.stderr)
-            return 2
-        print(path)
-    if not chosen.profile:
+            status = 2
+        else:
+            print(path)
+    if not chosen.profile and not status:
         print(write_overview(root))
-    return 0
+    return status
 
 
 def _default_output(threads: int, quick: bool) -> Path:

@@ -71,13 +71,21 @@ def session_status(folder: Path) -> int:
     return metadata.parse_session_end_info_plugin_data(content).status
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+LAUNCHERS = {
+    "basic": [],
+    "joblib": ["hydra.launcher.n_jobs=2"],
+    "submitit_local": ["hydra.launcher.timeout_min=5", "hydra.launcher.cpus_per_task=1"],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.remote.num_cpus=1"],
+}
+PLUGINS = {"submitit_local": "hydra_submitit_launcher"}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_job_of_a_sweep_equals_the_job_alone(here: Path, launcher: str) -> None:
+    if launcher != "basic":
+        pytest.importorskip(f"hydra_plugins.{PLUGINS.get(launcher, f'hydra_{launcher}_launcher')}")
     words = ["-m", *SEGMENT, "cluster=kmeans,ck", "seed=3", "hydra.sweep.dir=sweep", f"hydra/launcher={launcher}"]
-    if launcher == "joblib":
-        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-        words.append("hydra.launcher.n_jobs=2")
-    assert cli.main(words) == 0
+    assert cli.main([*words, *LAUNCHERS[launcher]]) == 0
     assert cli.main([*SEGMENT, "cluster=ck", "seed=3", "hydra.run.dir=alone"]) == 0
     assert results(here / "sweep" / "1") == results(here / "alone")
 

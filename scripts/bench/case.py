@@ -1,7 +1,7 @@
 """What a benchmark is made of: cases, the contenders of each, when a result counts, and the goals.
 
-An engine is one file ``cases_<engine>.py`` with ``cases(options) -> list[Case]``; finding, measuring and writing it is
-the harness's work.
+An engine is one file ``cases_<engine>.py`` with ``cases(options) -> list[Case]``, and with ``check_machine()`` where not every
+machine can measure it; finding, measuring and writing it is the harness's work.
 """
 
 from __future__ import annotations

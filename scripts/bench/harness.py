@@ -58,12 +58,15 @@ def run_engine(
         The page, ``<output>/<engine>.md``.
 
     Raises:
-        ConfigurationError: a case that does not exist.
+        InputError: a case that does not exist, or what the engine's ``check_machine`` refuses, if it has one.
     """
-    cases = {case.name: case for case in importlib.import_module(module).cases(options)}
+    engine_module = importlib.import_module(module)
+    cases = {case.name: case for case in engine_module.cases(options)}
     for name in names:
         if name not in cases:
             raise unknown_name("case", name, cases)
+    if hasattr(engine_module, "check_machine"):
+        engine_module.check_machine()
     folder = Path(options.output) / engine
     path = folder.with_suffix(".md")
     for case in [cases[name] for name in names] or [case for case in cases.values() if slow or not case.slow]:

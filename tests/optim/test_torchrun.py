@@ -20,6 +20,7 @@ from marketnn.optim.processes import reduction
 
 WORKER = Path(__file__).with_name("torchrun_worker.py")
 CASES = ("packed", "jacobian", "members", "validated", "evidence", "autodiff", "geodesic")
+CHOOSING = "packed:auto"
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without torch.distributed")
 
@@ -34,17 +35,15 @@ def worker() -> ModuleType:
     return module
 
 
-def run(folder: Path, *cases: str) -> None:
-    """Run the cases in two processes; each writes one file per case."""
-    done = torchrun(WORKER, str(folder), *cases)
-    assert done.returncode == 0, done.stderr[-3_000:]
-
-
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], dict[str, Tensor]]:
+    """What each of two processes wrote of each case."""
     folder = tmp_path_factory.mktemp("torchrun")
-    run(folder, *CASES)
-    return {(case, rank): load_file(folder / f"{case}-{rank}.safetensors") for case in CASES for rank in (0, 1)}
+    cases = (*CASES, CHOOSING)
+    done = torchrun(WORKER, str(folder), *cases)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    files = {(case, rank): f"{case.replace(':', '')}-{rank}.safetensors" for case in cases for rank in (0, 1)}
+    return {key: load_file(folder / name) for key, name in files.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -66,10 +65,9 @@ def test_two_processes_have_the_system_and_the_course_of_one(case, worker, toget
         assert alone["prior"] > 0
 
 
-def test_processes_whose_shares_differ_agree_on_a_path(worker, tmp_path):
+def test_processes_whose_shares_differ_agree_on_a_path(worker, together):
     """Alone, the smaller share would be fastest with J itself and the larger one with packed pairs."""
-    run(tmp_path, "packed:auto")
-    first, second = (load_file(tmp_path / f"packedauto-{rank}.safetensors") for rank in (0, 1))
+    first, second = together[CHOOSING, 0], together[CHOOSING, 1]
     assert torch.equal(first["weights"], second["weights"])
     alone = worker.fit("packed", slice(None), None, solver="primal")
     torch.testing.assert_close(first["loss"], alone["loss"], rtol=1e-7, atol=0)

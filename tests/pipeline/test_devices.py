@@ -54,13 +54,13 @@ def run_segment(device: str) -> Any:
 
 def run_churn(device: str) -> Any:
     parts = Parts(data=TELCO, cluster={"name": "kmeans", "n_init": 4}, device=device)
-    return churn.analyse(telco(700), churn.Config(candidates=(2, 3)), parts)
+    return churn.analyse(telco(400), churn.Config(candidates=(2, 3)), parts)
 
 
 def run_recommend(device: str) -> Any:
     config = recommend.Config(compare=("logistic",), n_resamples=20, offer="offer", randomised=True)
     parts = Parts(data=TELCO, classifier={"name": "lmbp", "networks": 2, "max_epochs": 8}, device=device)
-    return recommend.analyse(draw_offers(telco(700), seed=1).table, config, parts)
+    return recommend.analyse(draw_offers(telco(500), seed=1).table, config, parts)
 
 
 def run_allocate(device: str) -> Any:

@@ -83,7 +83,7 @@ def _rows(done: Done, workspace: Workspace) -> list[Row]:
 def _report(done: Done) -> Report:
     entry = read_plan()[done.name]
     commands = ", ".join(f"marketnn experiment={config}" for config in entry.configs)
-    seeds = seed_words(find(done.name).settings)
+    seeds = seed_words(find(done.name).settings) or entry.seeds
     return Report(done.seconds, seeds, done.findings.runs, commands or entry.no_config, done.failure)
 
 

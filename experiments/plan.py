@@ -20,12 +20,14 @@ class Entry:
         answers: the questions it was planned for.
         configs: YAML files under ``configs/experiment`` that run the same on the command line.
         no_config: why there is none.
+        seeds: those that do not stand in the YAML beside the experiment.
     """
 
     items: tuple[str, ...]
     answers: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     no_config: str = ""
+    seeds: str = ""
 
 
 @cache
@@ -37,6 +39,7 @@ def read_plan() -> dict[str, Entry]:
             answers=tuple(told.get("answers", ())),
             configs=tuple(told.get("configs", ())),
             no_config=told.get("no_config", ""),
+            seeds=told.get("seeds", ""),
         )
         for name, told in read_yaml(FILE).items()
     }

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from experiments.experiment import Findings, Workspace, find
-from experiments.plan import read_plan
+from experiments.plan import FILE, read_plan
+from marketnn.errors import InputError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -58,6 +59,7 @@ def run_one(name: str, workspace: Workspace) -> Done:
     start = time.perf_counter()
     try:
         findings, failure = find(name).run(workspace), ""
+        _check_owed(name, findings)
     except Exception as error:
         findings, failure = Findings(()), _words(error)
     return Done(name, findings, time.perf_counter() - start, failure)
@@ -93,6 +95,12 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _check_owed(name: str, findings: Findings) -> None:
+    owed, given = set(read_plan()[name].items), {row.item for row in findings.rows}
+    if owed != given:
+        raise InputError(f"{FILE.name} and the rows differ in {', '.join(sorted(owed ^ given))}; name both alike.")
 
 
 def _words(error: Exception) -> str:

@@ -47,7 +47,7 @@ def run_all(names: Sequence[str], workspace: Workspace, jobs: int) -> list[Done]
     with _one_thread_each(), ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(run_one, name, workspace): name for name in longest_first}
         try:
-            ended = {done.name: done for done in _watch(running)}
+            ended = {done.name: done for done in watch(running)}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -65,7 +65,7 @@ def run_one(name: str, workspace: Workspace) -> Done:
     return Done(name, findings, time.perf_counter() - start, failure)
 
 
-def _watch(running: dict[Future[Done], str]) -> Iterator[Done]:
+def watch(running: dict[Future[Done], str]) -> Iterator[Done]:
     """Yield what ends, with a progress display."""
     waiting = list(running.values())
     with tqdm(total=len(running), desc="experiments", disable=not sys.stderr.isatty(), leave=False) as progress:

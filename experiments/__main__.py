@@ -1,19 +1,20 @@
-"""Compute the papers' claims: ``python -m experiments [NAME ...] [--reports DIR] [--full]``."""
+"""Compute the papers' claims: ``python -m experiments [NAME ...] [--reports DIR] [--full] [--jobs N]``."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from experiments.claims import load_claims
-from experiments.experiment import Experiment, Findings, Workspace, find, names
-from experiments.ledger import assemble, write_ledger
-from experiments.pages import Outcome, headlines, terminal_table, write_html, write_markdown
+from experiments.experiment import Experiment, Workspace, find, names
+from experiments.html_page import write_html
+from experiments.ledger import write_ledger
+from experiments.outcome import collect
+from experiments.pages import headlines, terminal_table, write_markdown
+from experiments.running import run_all
 from marketnn.errors import InputError
 
 RUNS = Path("runs/reproduction")
@@ -27,49 +28,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        chosen = [find(name) for name in arguments.names or names()]
+        asked = [find(name) for name in arguments.names]
     except InputError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 2
-    if not arguments.names and not arguments.full:
-        chosen = [experiment for experiment in chosen if not experiment.full_only]
-    outcome = _run(chosen, Workspace(load_claims(), RUNS))
+    chosen = asked or default_choice([find(name) for name in names()], full=arguments.full)
+    workspace = Workspace(load_claims(), RUNS, full=arguments.full)
+    outcome = collect(run_all([experiment.name for experiment in chosen], workspace, arguments.jobs), workspace)
     reports = Path(arguments.reports)
     write_ledger(reports / "reproduction.json", outcome.rows)
     write_markdown(reports / "reproduction.md", outcome)
     write_html(reports / "reproduction.html", outcome)
     print(terminal_table(outcome.rows), "", *headlines(outcome), sep="\n")
-    print(f"report: {reports / 'reproduction.html'}", f"TensorBoard: {outcome.tensorboard}", sep="\n")
+    print(f"report: {reports / 'reproduction.html'}", f"TensorBoard: {outcome.facts['TensorBoard']}", sep="\n")
     return 1 if outcome.failures else 0
 
 
-def _run(chosen: Sequence[Experiment], workspace: Workspace) -> Outcome:
-    """Run every experiment; one that fails is named and the others go on."""
-    findings: list[Findings] = []
-    failures = {}
-    progress = tqdm(chosen, desc="experiments", unit="experiment", disable=not sys.stderr.isatty(), leave=False)
-    for experiment in progress:
-        progress.set_postfix_str(experiment.name)
-        try:
-            findings.append(experiment.run(workspace))
-        except Exception as error:
-            failures[experiment.name] = " ".join(f"{type(error).__name__}: {error}".split())
-            tqdm.write(f"experiments: {experiment.name} failed: {failures[experiment.name]}", file=sys.stderr)
-    return Outcome(
-        rows=assemble(row for found in findings for row in found.rows),
-        figures=[figure for found in findings for figure in found.figures],
-        runs=[run for found in findings for run in found.runs],
-        failures=failures,
-        tensorboard=f"tensorboard --logdir {shlex.quote(workspace.runs.as_posix())}",
-    )
+def default_choice(experiments: Sequence[Experiment], *, full: bool) -> list[Experiment]:
+    """Return the experiments that run when none is named."""
+    return [experiment for experiment in experiments if full or not experiment.full_only]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments", description="Compute the papers' claims.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names())}; all without a name")
     parser.add_argument("--reports", default="reports", metavar="DIR", help="where the ledger goes (reports)")
-    parser.add_argument("--full", action="store_true", help="also those that only repeat a claim on further data")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="the published sizes, and the experiments that repeat a claim on further data",
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="how many run at a time (one per core)"
+    )
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1; say --jobs 2")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from experiments.claims import Claims
 from experiments.ledger import Row
+from experiments.settings import read_settings
 from marketnn.errors import unknown_name
 from marketnn.report.page import FigureBlock
 
@@ -25,10 +27,29 @@ class Workspace:
     Attributes:
         claims: the printed numbers and their errata.
         runs: the folder under which run folders go.
+        full: whether the published sizes are asked for.
     """
 
     claims: Claims
     runs: Path
+    full: bool = False
+
+    def settings(self, file: Path) -> dict[str, Any]:
+        """Read an experiment's settings at the size that is asked for."""
+        return read_settings(file, full=self.full)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of ours.
+
+    Attributes:
+        items: the rows that it belongs to, the first of them its heading.
+        block: the picture and its caption.
+    """
+
+    items: tuple[str, ...]
+    block: FigureBlock
 
 
 @dataclass(frozen=True)
@@ -37,12 +58,12 @@ class Findings:
 
     Attributes:
         rows: one per claim.
-        figures: for the report.
+        pictures: for the report.
         runs: the run folders it made.
     """
 
     rows: tuple[Row, ...]
-    figures: tuple[FigureBlock, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     runs: tuple[Path, ...] = ()
 
 
@@ -53,11 +74,13 @@ class Experiment:
     Attributes:
         name: folder and file, ``paper_a/table_4_1``.
         run: what computes it.
+        settings: its YAML, which need not exist.
         full_only: whether it is left out unless asked for.
     """
 
     name: str
     run: Callable[[Workspace], Findings]
+    settings: Path
     full_only: bool
 
 
@@ -76,4 +99,4 @@ def find(name: str) -> Experiment:
     if name not in names():
         raise unknown_name("experiment", name, names())
     module = importlib.import_module("experiments." + name.replace("/", "."))
-    return Experiment(name, module.run, getattr(module, "FULL_ONLY", False))
+    return Experiment(name, module.run, FOLDER / f"{name}.yaml", getattr(module, "FULL_ONLY", False))

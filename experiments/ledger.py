@@ -110,6 +110,11 @@ def compare(
     return Row(paper, item, experiment, ours, published, dict(tolerance), verdict, reason)
 
 
+def not_computed(paper: str, item: str, experiment: str, why: str) -> Row:
+    """Return the row of a claim that nothing was computed for, because data are missing or the experiment failed."""
+    return Row(paper, item, experiment, {}, {}, {}, "not reproducible", f"Not computed: {why}")
+
+
 def differing(ours: Mapping[str, float], published: Mapping[str, float], tolerance: Mapping[str, float]) -> list[str]:
     """Name the published numbers that ours lacks or misses by more than the tolerance."""
     return [

@@ -1,42 +1,22 @@
-"""The ledger for readers: a table for the terminal, a Markdown page and an HTML page."""
+"""The ledger for the terminal: a table, the sentences at its end, and a Markdown page."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-from markupsafe import Markup
 
 from experiments.ledger import ITEMS, KINDS, Row, coverage, verdict_counts
-from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, cell_text, render_page
+from experiments.outcome import Outcome
+from marketnn.report.page import TableBlock, cell_text
 from marketnn.tracking.files import write_text
 
 TITLE = "What of the two papers can be reproduced"
 MAX_NUMBERS = 3
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a call of ``python -m experiments`` found.
-
-    Attributes:
-        rows: the ledger, sorted.
-        figures: of all experiments.
-        runs: the run folders.
-        failures: experiment -> message, of those that failed.
-        tensorboard: the command that shows the run folders.
-    """
-
-    rows: Sequence[Row]
-    figures: Sequence[FigureBlock]
-    runs: Sequence[Path]
-    failures: Mapping[str, str]
-    tensorboard: str
 
 
 def headlines(outcome: Outcome) -> list[str]:
@@ -55,55 +35,50 @@ def headlines(outcome: Outcome) -> list[str]:
 def terminal_table(rows: Sequence[Row]) -> str:
     """Return the verdicts as aligned text, one line per row: the first number compared, and how many there are besides."""
     cells = [["paper", "item", "verdict", "ours", "published", "of what"]]
-    for row in rows:
-        name = next(iter(row.published))
-        more = f" (+{len(row.published) - 1})" if len(row.published) > 1 else ""
-        ours = cell_text(row.ours[name]) if name in row.ours else "none"
-        cells.append([row.paper, row.item, row.verdict, ours, cell_text(row.published[name]), name + more])
+    cells += [[row.paper, row.item, row.verdict, *first_number(row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
 
 
+def first_number(row: Row) -> tuple[str, str, str]:
+    """Return our value and the published one of the first number compared, and its name with the count of the others."""
+    if not row.published:
+        return "", "", "not computed"
+    name = next(iter(row.published))
+    more = f" (+{len(row.published) - 1})" if len(row.published) > 1 else ""
+    ours = cell_text(row.ours[name]) if name in row.ours else "none"
+    return ours, cell_text(row.published[name]), name + more
+
+
 def write_markdown(path: Path, outcome: Outcome) -> None:
-    """Write the Markdown page."""
+    """Write the Markdown page; it holds no times, so that equal rows make equal bytes."""
     parts = [f"# {TITLE}", *(f"- {line}" for line in headlines(outcome))]
-    for title, tables in _tables(outcome.rows).items():
-        parts.append(f"## {title}")
-        for table in tables:
-            parts += [f"### {table.caption}", table.markdown()]
-    if outcome.runs:
-        parts += ["## Run folders", *(f"- [{run.name}]({_link(run, path)})" for run in outcome.runs)]
-        parts.append(f"TensorBoard: `{outcome.tensorboard}`")
+    for paper, kind in itertools.product(sorted({row.paper for row in outcome.rows}), (*KINDS, "")):
+        chosen = [row for row in outcome.rows if (row.paper, row.kind) == (paper, kind)]
+        if chosen:
+            title = f"{kind}s" if kind else "Further claims"
+            parts += [f"## Paper {paper}: {title.lower()}", TableBlock(title, _frame(chosen)).markdown()]
+    parts.append("## Experiments")
+    for name, report in outcome.reports.items():
+        links = " ".join(f"[{run.name}]({link(run, path)})" for run in report.runs)
+        parts.append(
+            " ".join(filter(None, [f"- `{name}`: {report.commands}", report.seeds and f"({report.seeds})", links]))
+        )
+    parts += ["## Machine and versions", *(f"- {name}: {value}" for name, value in outcome.facts.items())]
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def write_html(path: Path, outcome: Outcome) -> None:
-    """Write the HTML page: everything in the file but the run folders, which it links to."""
-    sections = [Section(title, list(tables)) for title, tables in _tables(outcome.rows).items()]
-    if outcome.figures:
-        sections.append(Section("Figures", list(outcome.figures)))
-    if outcome.runs:
-        links = [Markup('<a href="{}">{}</a>').format(_link(run, path), run.name) for run in outcome.runs]
-        sections.append(Section("Run folders", [TextBlock(link) for link in links]))
-    facts = {
-        "every number": "reproduction.json, with its tolerance",
-        "as printed": "experiments/published",
-        "TensorBoard": outcome.tensorboard,
-    }
-    write_text(path, render_page(TITLE, facts, headlines(outcome), sections))
+def link(run: Path, page: Path) -> str:
+    """Return the address of a run's report, relative to the page."""
+    relative = os.path.relpath(run / "report.html", page.parent)
+    return quote(Path(relative).as_posix())
 
 
-def _tables(rows: Sequence[Row]) -> dict[str, list[TableBlock]]:
-    """Return for each paper a table of each kind that has rows."""
-    tables: dict[str, list[TableBlock]] = {}
-    for paper, kind in itertools.product(sorted({row.paper for row in rows}), (*KINDS, "")):
-        chosen = [row for row in rows if (row.paper, row.kind) == (paper, kind)]
-        if chosen:
-            block = TableBlock(f"{kind}s" if kind else "Further claims", _frame(chosen))
-            tables.setdefault(f"Paper {paper}", []).append(block)
-    return tables
+def compared_first(row: Row) -> list[str]:
+    """Name the numbers of a row, those that are compared first."""
+    return [*row.published, *(name for name in row.ours if name not in row.published)]
 
 
 def _frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -112,7 +87,7 @@ def _frame(rows: Sequence[Row]) -> pd.DataFrame:
             {
                 "item": row.item,
                 "verdict": row.verdict,
-                "ours": _numbers(row.ours, _compared_first(row)),
+                "ours": _numbers(row.ours, compared_first(row)),
                 "published": _numbers(row.published, list(row.published)),
                 "reason": row.reason,
                 "experiment": row.experiment,
@@ -122,20 +97,9 @@ def _frame(rows: Sequence[Row]) -> pd.DataFrame:
     )
 
 
-def _compared_first(row: Row) -> list[str]:
-    return [name for name in row.published if name in row.ours] + [
-        name for name in row.ours if name not in row.published
-    ]
-
-
 def _numbers(numbers: Mapping[str, float], names: Sequence[str]) -> str:
-    """Write the first few of the named numbers, and how many more there are."""
-    shown = [f"{name} = {cell_text(numbers[name])}" for name in names[:MAX_NUMBERS] if name in numbers]
-    more = len(numbers) - len(shown)
+    """Write the first few of the named numbers that are there, and how many more there are."""
+    there = [name for name in names if name in numbers]
+    shown = [f"{name} = {cell_text(numbers[name])}" for name in there[:MAX_NUMBERS]]
+    more = len(there) - len(shown)
     return "; ".join(shown) + (f" (+{more})" if more else "")
-
-
-def _link(run: Path, page: Path) -> str:
-    """Return the address of a run's report, relative to the page."""
-    relative = os.path.relpath(run / "report.html", page.parent)
-    return quote(Path(relative).as_posix())

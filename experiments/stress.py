@@ -19,7 +19,7 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments.claims import Claims
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.fitting import Part, Prepared, linear_prediction, load_problems, prepare
 from experiments.ledger import Row, compare
 from experiments.recording import recorded
@@ -78,7 +78,11 @@ def run_study(study: Study, workspace: Workspace, settings: Settings) -> Finding
         caption = f"{study.item}: mean test error against the {study.condition}; shaded: from least to greatest."
         figure = errors_figure(table, study)
         out.figure("errors", figure, caption)
-    return Findings((ledger_row(study, workspace.claims, table),), (FigureBlock.of(figure, caption),), (folder,))
+    return Findings(
+        (ledger_row(study, workspace.claims, table),),
+        (Picture((study.item,), FigureBlock.of(figure, caption)),),
+        (folder,),
+    )
 
 
 def curve(study: Study, prepared: Prepared, settings: Settings) -> pd.DataFrame:

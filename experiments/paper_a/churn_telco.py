@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from experiments.churn_claims import analysis_row, precision_row, stages_row
-from experiments.experiment import Findings, Workspace
-from experiments.run_folder import run_command
+from experiments.experiment import Findings, Picture, Workspace
+from experiments.flow import flow_figure
+from experiments.run_folder import RunFolder, run_command
 from marketnn.report.page import FigureBlock
 
 NAME = "paper_a/churn_telco"
@@ -20,4 +21,18 @@ def run(workspace: Workspace) -> Findings:
     )
     picture = (folder.path / "figures" / "threshold.png").read_bytes()
     caption = "Equation 4.1 on the Telco test customers: the published precision, and the recall that it costs."
-    return Findings(rows, (FigureBlock(caption, picture, width=600),), (folder.path,))
+    idea = FigureBlock.of(flow_figure(steps(folder)), "Figure 3.3, the idea of the application, with a run's numbers.")
+    pictures = (Picture(("Equation 4.1",), FigureBlock(caption, picture, width=600)), Picture(("Figure 3.3",), idea))
+    return Findings(rows, pictures, (folder.path,))
+
+
+def steps(run: RunFolder) -> tuple[str, ...]:
+    """Name the stages of figure 3.3, with the run's numbers."""
+    metrics = run.metrics
+    return (
+        f"{metrics['n_rows']:,} customers,\n{metrics['n_churned']:,} of them lost",
+        f"logistic regression\npicks {metrics['n_significant']} features",
+        f"K-means:\n{metrics['n_portraits']} portraits of\nthe lost customers",
+        f"{metrics['n_likely']:,} likely leavers\nput into portraits",
+        "an action\nfor each portrait",
+    )

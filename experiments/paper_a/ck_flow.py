@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.cluster import KMeans as ScikitKMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 from experiments.claims import Claims
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
+from experiments.flow import flow_figure
 from experiments.ledger import Row, compare
 from marketnn.cluster.ck import CK
 from marketnn.cluster.clara import CLARA
 from marketnn.data.points import draw_points
-from marketnn.report.figures import BLUE, GREY
 from marketnn.report.page import FigureBlock
 from marketnn.seed import child_seed
 
@@ -46,8 +45,8 @@ def run(workspace: Workspace) -> Findings:
     x, _ = draw_points(N, DIMENSIONS, K, 3.0, seed=SEED)
     flow = follow(x, K, SEED)
     caption = "Figure 2.3, the procedure of CK, with the numbers of one run."
-    figure = flow_figure(flow, len(x), K)
-    return Findings((ledger_row(workspace.claims, flow),), (FigureBlock.of(figure, caption),))
+    figure = flow_figure(steps(flow, len(x), K))
+    return Findings((ledger_row(workspace.claims, flow),), (Picture((ITEM,), FigureBlock.of(figure, caption)),))
 
 
 def follow(x: np.ndarray, n_clusters: int, seed: int) -> Flow:
@@ -86,9 +85,9 @@ def ledger_row(claims: Claims, flow: Flow) -> Row:
     )
 
 
-def flow_figure(flow: Flow, n: int, k: int) -> Figure:
-    """Draw the steps as boxes from left to right."""
-    boxes = (
+def steps(flow: Flow, n: int, k: int) -> tuple[str, ...]:
+    """Name the steps, with the run's numbers."""
+    return (
         f"{n:,} rows",
         "normalise\nevery attribute\n(eq. 2.8)",
         f"CLARA:\nmedoids of samples,\n{k} centres",
@@ -96,17 +95,6 @@ def flow_figure(flow: Flow, n: int, k: int) -> Figure:
         f"K-means\nfrom these centres,\n{flow.n_rounds} rounds",
         f"labels, centres,\ntotal error\n{flow.after:.3f} (eq. 2.9)",
     )
-    figure = Figure(figsize=(2.1 * len(boxes), 1.6), layout="constrained")
-    axes = figure.subplots()
-    style = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": BLUE}
-    for place, text in enumerate(boxes):
-        axes.text(place, 0, text, ha="center", va="center", fontsize=9, bbox=style)
-        if place:
-            arrow = {"arrowstyle": "->", "color": GREY}
-            axes.annotate("", (place - 0.4, 0), (place - 0.6, 0), arrowprops=arrow)
-    axes.set(xlim=(-0.5, len(boxes) - 0.5), ylim=(-1, 1))
-    axes.axis("off")
-    return figure
 
 
 def _equal(ours: float, other: float) -> bool:

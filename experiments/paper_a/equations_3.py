@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from experiments.claims import Claims
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from marketnn.allocation import MarketingCost
 from marketnn.data.cost_sheet import EXAMPLE
@@ -32,7 +32,7 @@ def run(workspace: Workspace) -> Findings:
     caption = (
         f"Equation 3.4 on the example sheet: C = {cost.total:,.0f}, {low:,.0f} to {high:,.0f} over the rates' ranges."
     )
-    return Findings(rows, (FigureBlock.of(figure, caption),))
+    return Findings(rows, (Picture(("Equation 3.4",), FigureBlock.of(figure, caption)),))
 
 
 def human(cost: MarketingCost, printed: Constants, repaired: Constants) -> tuple[Numbers, Numbers]:

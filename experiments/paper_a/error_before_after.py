@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.claims import Claims, read_yaml
+from experiments.claims import Claims
 from experiments.clustering_trials import run_trials, scaled_points, summary
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from experiments.recording import recorded
 from marketnn import registry
@@ -31,7 +31,7 @@ ROUNDED = 0.005  # 13 % is printed to a whole percent
 
 def run(workspace: Workspace) -> Findings:
     """Compare CK's error with the baselines'."""
-    return study(workspace, read_yaml(SETTINGS))
+    return study(workspace, workspace.settings(SETTINGS))
 
 
 def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
@@ -59,7 +59,7 @@ def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
             out.headline(line)
         drawn = ratios_figure(table)
         out.figure("errors", drawn, caption)
-    return Findings(ledger_rows(workspace.claims, table), (FigureBlock.of(drawn, caption),), (folder,))
+    return Findings(ledger_rows(workspace.claims, table), (Picture(ITEMS, FigureBlock.of(drawn, caption)),), (folder,))
 
 
 def real_customers(orders: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.claims import Claims, read_yaml
+from experiments.claims import Claims
 from experiments.clustering_trials import Trials, run_trials, scaled_points, summary
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from experiments.recording import recorded
 from marketnn.pipeline.segment.clustering import Clustering
@@ -27,7 +27,7 @@ ROUNDING = 1e-6  # relative; histories are sums of many numbers
 
 def run(workspace: Workspace) -> Findings:
     """Draw the curves."""
-    return study(workspace, read_yaml(SETTINGS))
+    return study(workspace, workspace.settings(SETTINGS))
 
 
 def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
@@ -50,7 +50,11 @@ def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
         out.table("rounds", summary(trials), "Total errors and rounds", index=True)
         drawn = curves_figure(trials)
         out.figure("curves", drawn, caption)
-    return Findings(ledger_rows(workspace.claims, trials), (FigureBlock.of(drawn, caption),), (folder,))
+    return Findings(
+        ledger_rows(workspace.claims, trials),
+        (Picture(tuple(ITEMS.values()), FigureBlock.of(drawn, caption)),),
+        (folder,),
+    )
 
 
 def ledger_rows(claims: Claims, trials: Trials) -> tuple[Row, ...]:

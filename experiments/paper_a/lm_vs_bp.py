@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.claims import Claims, read_yaml
-from experiments.experiment import Findings, Workspace
+from experiments.claims import Claims
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.fitting import load_problems, prepare
 from experiments.ledger import Row, compare
 from experiments.optimizer_race import Lap, run_lap, standings
@@ -31,7 +31,7 @@ RATES = "The rates of the others were picked on these very problems, in their fa
 
 def run(workspace: Workspace) -> Findings:
     """Race the optimisers, and compare who was first with what the paper says."""
-    return race(workspace, read_yaml(SETTINGS))
+    return race(workspace, workspace.settings(SETTINGS))
 
 
 def race(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
@@ -70,11 +70,10 @@ def race(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
         not_won = where_lm_does_not_win(table) or ["LM is first on every problem by every measure."]
         for line in (note, *sooner_there(table), *not_won, *cut_off(table, settings["levels"][0])):
             out.headline(line)
-            print(line)
         caption = "Training error by epoch and by second, one line per seed, from the same first weights."
         out.figure("race", race_figure(laps), caption)
     block = FigureBlock.of(race_figure(laps), caption)
-    return Findings(ledger_rows(workspace.claims, table, settings), (block,), (folder,))
+    return Findings(ledger_rows(workspace.claims, table, settings), (Picture(ITEMS, block),), (folder,))
 
 
 def where_lm_does_not_win(table: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from experiments.claims import Claims
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from marketnn.network import BPNetwork
 from marketnn.pipeline import Parts
@@ -27,7 +27,8 @@ def run(workspace: Workspace) -> Findings:
     caption = (
         "Figure 2.1, the LMBP network, drawn from a trained one: concrete's strength from its ingredients and age."
     )
-    return Findings((ledger_row(workspace.claims, model.network, figure),), (FigureBlock.of(figure, caption),))
+    row = ledger_row(workspace.claims, model.network, figure)
+    return Findings((row,), (Picture((ITEM,), FigureBlock.of(figure, caption)),))
 
 
 def ledger_row(claims: Claims, network: BPNetwork, figure: Figure) -> Row:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from experiments.claims import read_yaml
 from experiments.experiment import Findings, Workspace
 from experiments.fitting import Part, Prepared
 from experiments.stress import Settings, Study, run_study
@@ -16,7 +15,7 @@ from marketnn.seed import child_seed, torch_generator
 
 def run(workspace: Workspace) -> Findings:
     """Add noise and compare what it costs with what the paper says."""
-    return run_study(STUDY, workspace, read_yaml(STUDY.settings))
+    return run_study(STUDY, workspace, workspace.settings(STUDY.settings))
 
 
 def draw_noisy(prepared: Prepared, noise: float, settings: Settings) -> Part:

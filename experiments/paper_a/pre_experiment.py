@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import kstest
 
-from experiments.claims import Claims, read_yaml
+from experiments.claims import Claims
 from experiments.clustering_trials import Trials, run_trials, scaled_points, summary
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from experiments.recording import recorded
 from marketnn.report.page import FigureBlock
@@ -27,7 +27,7 @@ CK, KMEANS = "CK", "K-means"
 
 def run(workspace: Workspace) -> Findings:
     """Run every algorithm many times on the same points."""
-    return study(workspace, read_yaml(SETTINGS))
+    return study(workspace, workspace.settings(SETTINGS))
 
 
 def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
@@ -53,7 +53,7 @@ def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
         drawn = runs_figure(next(iter(trials.values())))
         out.figure("runs", drawn, caption)
     rows = (points_row(claims, x), runs_row(claims, table))
-    return Findings(rows, (FigureBlock.of(drawn, caption),), (folder,))
+    return Findings(rows, (Picture(("Figure 2.2", "Table 2.1"), FigureBlock.of(drawn, caption)),), (folder,))
 
 
 def points_row(claims: Claims, x: np.ndarray) -> Row:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.claims import read_yaml
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import compare
 from marketnn.allocation import CobbDouglasDemand, maximise_profit
 from marketnn.report.figures import predicted_figure
@@ -21,7 +20,7 @@ ITEM = "Profit maximisation"
 
 def run(workspace: Workspace) -> Findings:
     """Maximise the profit of drawn demands and compare with the first-order conditions solved by hand."""
-    settings = read_yaml(SETTINGS)
+    settings = workspace.settings(SETTINGS)
     table = optima(settings["demands"], settings["seed"])
     ours = {
         "greatest relative difference from the closed form": float(
@@ -41,7 +40,8 @@ def run(workspace: Workspace) -> Findings:
         in_kind=True,
     )
     figure = predicted_figure(table["b_over_a"].to_numpy(), table["ratio"].to_numpy(), "advertising over revenue")
-    return Findings((row,), (FigureBlock.of(figure, "Dorfman and Steiner's rule, b / a, and the plans' own ratios."),))
+    block = FigureBlock.of(figure, "Dorfman and Steiner's rule, b / a, and the plans' own ratios.")
+    return Findings((row,), (Picture((ITEM,), block),))
 
 
 def optima(n: int, seed: int) -> pd.DataFrame:

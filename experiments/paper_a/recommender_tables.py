@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from experiments.claims import Claims, last_place, read_yaml
-from experiments.experiment import Findings, Workspace
+from experiments.claims import Claims, last_place
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from marketnn import registry
 from marketnn.classify import Comparison, audit, compare_classifiers, confusion_report
@@ -32,7 +32,7 @@ INDICATORS = ("accuracy", "precision", "recall", "f1")
 
 def run(workspace: Workspace) -> Findings:
     """Audit what is printed, then compare the four models on made-up offers."""
-    claims, settings = workspace.claims, read_yaml(SETTINGS)
+    claims, settings = workspace.claims, workspace.settings(SETTINGS)
     x, y = offers(settings["rows"], settings["seed"])
     comparison = compare_classifiers(
         x, y, {name: {"name": model} for name, model in MODELS.items()}, seeds=(settings["seed"],)
@@ -183,7 +183,7 @@ def confusions(comparison: Comparison, test: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({cell: {model: getattr(found, cell) for model, found in counted.items()} for cell in CELLS})
 
 
-def figures(comparison: Comparison, test: np.ndarray, importance: pd.Series, n: int) -> tuple[FigureBlock, ...]:
+def figures(comparison: Comparison, test: np.ndarray, importance: pd.Series, n: int) -> tuple[Picture, ...]:
     """Draw figures 4.5 and 4.6, and table 4.2, on made-up offers."""
     curves = {}
     for model, probability in comparison.probability.items():
@@ -191,16 +191,14 @@ def figures(comparison: Comparison, test: np.ndarray, importance: pd.Series, n: 
         curves[model] = (fpr, tpr, float(comparison.scores.loc[model]["auc"].iloc[0]))
     counts = confusions(comparison, test)
     about = f"{n:,} made-up offers, the same {len(test):,} test rows for all"
-    return (
-        FigureBlock.of(recommend_figures.roc_curves_figure(curves), f"Figure 4.5 in kind: {about}."),
-        FigureBlock.of(
-            bars_figure(list(counts.index), {cell.upper(): list(counts[cell]) for cell in CELLS}, "test rows"),
-            f"Figure 4.6 in kind: {about}.",
-        ),
-        FigureBlock.of(
-            importance_figure(importance, list(importance.index[:10])), "Table 4.2 in kind: mean gain per split."
-        ),
-    )
+    bars = bars_figure(list(counts.index), {cell.upper(): list(counts[cell]) for cell in CELLS}, "test rows")
+    gains = importance_figure(importance, list(importance.index[:10]))
+    drawn = {
+        "Figure 4.5": (recommend_figures.roc_curves_figure(curves), f"Figure 4.5 in kind: {about}."),
+        "Figure 4.6": (bars, f"Figure 4.6 in kind: {about}."),
+        "Table 4.2": (gains, "Table 4.2 in kind: mean gain per split."),
+    }
+    return tuple(Picture((item,), FigureBlock.of(*picture)) for item, picture in drawn.items())
 
 
 def printed_cells(claims: Claims) -> pd.DataFrame:

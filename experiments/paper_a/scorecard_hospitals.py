@@ -1,6 +1,6 @@
 """The scorecard on real units: hospitals, seven indices and an overall rating, the LMBP network beside three other methods.
 
-The table (2,361 hospitals, `hospital_scorecard.csv`) lies in the folder that ``MARKETNN_DATA`` names; without it there is no row.
+The table (2,361 hospitals, `hospital_scorecard.csv`) lies in the folder that ``MARKETNN_DATA`` names; without it the row says so.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.claims import read_yaml
-from experiments.experiment import Findings, Workspace
-from experiments.ledger import Row, compare
+from experiments.experiment import Findings, Picture, Workspace
+from experiments.ledger import Row, compare, not_computed
 from experiments.recording import recorded
 from marketnn.report.figures import effects_figure
 from marketnn.report.page import FigureBlock
@@ -30,15 +29,17 @@ from marketnn.scorecard import PerformanceModel
 
 NAME = "paper_a/scorecard_hospitals"
 SETTINGS = Path(__file__).with_suffix(".yaml")
+ITEM = "Scorecard on hospital ratings"
 NETWORK, LINEAR = "LMBP network", "least squares"
 
 
 def run(workspace: Workspace) -> Findings:
     """Cross-validate the four methods on the same folds and hold the network against the best of the others."""
-    settings = read_yaml(SETTINGS)
+    settings = workspace.settings(SETTINGS)
     file = Path(os.environ.get("MARKETNN_DATA", "")) / settings["file"]
     if not file.is_file():
-        return Findings(())
+        why = f"{settings['file']} does not come along; MARKETNN_DATA names the folder that has it."
+        return Findings((not_computed("A", ITEM, NAME, why),))
     table = pd.read_csv(file)
     score = table.pop(settings["target"]).to_numpy(dtype=float)
     with recorded(workspace.runs / NAME, "scorecard on hospitals", SETTINGS) as out, out.stage("cross-validation"):
@@ -58,7 +59,7 @@ def run(workspace: Workspace) -> Findings:
         block = FigureBlock.of(figure, caption)
         out.figure("errors", figure, caption)
     row = ledger_row(errors, workspace, settings)
-    return Findings((row,), (block,), (workspace.runs / NAME,))
+    return Findings((row,), (Picture((ITEM,), block),), (workspace.runs / NAME,))
 
 
 def squared_errors(x: pd.DataFrame, score: np.ndarray, settings: Mapping[str, Any]) -> pd.DataFrame:
@@ -93,9 +94,8 @@ def intervals(squared: pd.DataFrame) -> pd.DataFrame:
 
 def ledger_row(errors: pd.DataFrame, workspace: Workspace, settings: Mapping[str, Any]) -> Row:
     """Hold the network against the best of the others."""
-    item = "Scorecard on hospital ratings"
     best = errors["rmse"].drop(NETWORK).min()
-    published = workspace.claims.printed["A"][item]["claim"]
+    published = workspace.claims.printed["A"][ITEM]["claim"]
     ratio = float(errors.at[NETWORK, "rmse"] / best)
     ours = {
         "at most 1 % above the best of the others": int(ratio <= 1 + settings["margin"]),
@@ -104,11 +104,11 @@ def ledger_row(errors: pd.DataFrame, workspace: Workspace, settings: Mapping[str
     }
     return compare(
         "A",
-        item,
+        ITEM,
         NAME,
         ours=ours,
         published={"at most 1 % above the best of the others": published},
         tolerance=0.0,
-        reason=workspace.claims.finding("A", item),
+        reason=workspace.claims.finding("A", ITEM),
         in_kind=True,
     )

@@ -7,7 +7,8 @@ import json
 import pandas as pd
 
 from experiments.claims import Claims
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
+from experiments.flow import flow_figure
 from experiments.ledger import Row, compare
 from experiments.run_folder import RunFolder, run_command
 from marketnn.report.page import FigureBlock
@@ -23,7 +24,21 @@ def run(workspace: Workspace) -> Findings:
     rows = (model_row(workspace.claims, folder), stages_row(workspace.claims, folder))
     picture = (folder.path / "figures" / "dimensions.png").read_bytes()
     caption = "Figure 3.1's five dimensions on made-up units: those that the network scores best and worst, and all."
-    return Findings(rows, (FigureBlock(caption, picture, width=520),), (folder.path,))
+    process = FigureBlock.of(
+        flow_figure(steps(folder)), "Figure 3.2, the stages of building the model, with a run's numbers."
+    )
+    pictures = (Picture(("Figure 3.1",), FigureBlock(caption, picture, width=520)), Picture(("Figure 3.2",), process))
+    return Findings(rows, pictures, (folder.path,))
+
+
+def steps(run: RunFolder) -> tuple[str, ...]:
+    """Name the stages of figure 3.2, with the run's numbers."""
+    metrics = run.metrics
+    return (
+        f"data processing:\n{metrics['n_rows']:,} units,\n{metrics['n_features']} indices scaled",
+        f"network construction:\n{metrics['n_parameters']} weights by\nLevenberg-Marquardt",
+        f"application:\nscores of {metrics['n_test']:,} units,\nR² {metrics['r2']:.3f}",
+    )
 
 
 def model_row(claims: Claims, run: RunFolder) -> Row:

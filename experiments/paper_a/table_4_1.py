@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.claims import Claims, last_place
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from experiments.logistic_audit import Fault, PrintedRow, audit, two_sided_p
 from marketnn.report.figures import BLUE, GREY, RED
@@ -26,7 +26,8 @@ def run(workspace: Workspace) -> Findings:
     caption = (
         "Table 4.1: z as printed, and estimate / std. error as printed. Where the two part, one cell is misprinted."
     )
-    return Findings((ledger_row(workspace.claims, rows, faults),), (FigureBlock.of(z_figure(rows, faults), caption),))
+    picture = Picture((ITEM,), FigureBlock.of(z_figure(rows, faults), caption))
+    return Findings((ledger_row(workspace.claims, rows, faults),), (picture,))
 
 
 def printed_rows(claims: Claims) -> list[PrintedRow]:

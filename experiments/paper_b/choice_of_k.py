@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.centre_audit import greatest_share
-from experiments.claims import Claims, read_yaml
-from experiments.experiment import Findings, Workspace
+from experiments.claims import Claims
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from experiments.recording import recorded
 from marketnn.cluster import choose_n_clusters
@@ -29,7 +29,7 @@ TENTHS = 10
 
 def run(workspace: Workspace) -> Findings:
     """Choose k on made-up customers, and draw figure 3's counterpart."""
-    return study(workspace, read_yaml(SETTINGS))
+    return study(workspace, workspace.settings(SETTINGS))
 
 
 def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
@@ -73,7 +73,9 @@ def study(workspace: Workspace, settings: Mapping[str, Any]) -> Findings:
         out.figure("pareto", pareto, blocks[1].caption)
         out.figure("lorenz", lorenz, blocks[2].caption)
     rows = (choice_row(claims, tables), shares_row(claims, quantity, spread))
-    return Findings(rows, tuple(blocks), (folder,))
+    items = ("Number of clusters", "Figure 3", "Figure 3")
+    pictures = tuple(Picture((item,), block) for item, block in zip(items, blocks, strict=True))
+    return Findings(rows, pictures, (folder,))
 
 
 def criteria_table(settings: Mapping[str, Any], separation: float, printed: Mapping[str, Any]) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import spearmanr
 
-from experiments.claims import Claims, read_yaml
-from experiments.experiment import Findings, Workspace
+from experiments.claims import Claims
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from marketnn.data.omnichannel import draw_customers
 from marketnn.preprocess import PearsonImportanceSelector
@@ -22,7 +22,7 @@ TARGET, ID = "orders_again", "customer_id"
 
 def run(workspace: Workspace) -> Findings:
     """Draw customers, correlate their features and weigh them by boosted trees."""
-    claims, settings = workspace.claims, read_yaml(SETTINGS)
+    claims, settings = workspace.claims, workspace.settings(SETTINGS)
     frame = draw_customers(settings["customers"], seed=settings["seed"]).frame
     x = pd.get_dummies(frame.drop(columns=[TARGET, ID]), drop_first=True, dtype=float)
     x.columns = [column.partition("_")[0] if column.startswith("gender") else column for column in x.columns]
@@ -34,11 +34,9 @@ def run(workspace: Workspace) -> Findings:
     )
     kept = list(claims.printed["B"]["Figure 2"]["kept"])
     about = f"{settings['customers']:,} made-up customers"
-    blocks = (
-        FigureBlock.of(correlation_figure(selector.correlation_, threshold), f"Figure 1 in kind: {about}."),
-        FigureBlock.of(importance_figure(selector.importance_, kept), f"Figure 2 in kind: {about}; blue is kept."),
-    )
-    return Findings(rows, blocks)
+    heat_map = FigureBlock.of(correlation_figure(selector.correlation_, threshold), f"Figure 1 in kind: {about}.")
+    bars = FigureBlock.of(importance_figure(selector.importance_, kept), f"Figure 2 in kind: {about}; blue is kept.")
+    return Findings(rows, (Picture(("Figure 1",), heat_map), Picture(("Figure 2",), bars)))
 
 
 def correlation_row(claims: Claims, correlation: pd.DataFrame, tolerance: float) -> Row:

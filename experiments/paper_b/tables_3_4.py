@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from experiments.claims import Claims, last_place
-from experiments.experiment import Findings, Workspace
+from experiments.experiment import Findings, Picture, Workspace
 from experiments.ledger import Row, compare
 from marketnn.pipeline.omnichannel.case import calibrate
 from marketnn.pipeline.omnichannel.config import Config
@@ -25,7 +25,9 @@ def run(workspace: Workspace) -> Findings:
     share = a2["advertising"] / a2["spend"]
     figure = case_figure(found.split, share, float(a2["profit"]), float(a2["spend"]))
     caption = "Table 3's product A2: its spend divided otherwise, by the calibrated demand. The maximum is there by construction."
-    return Findings((volumes_row(claims), quarters_row(claims)), (FigureBlock.of(figure, caption),))
+    return Findings(
+        (volumes_row(claims), quarters_row(claims)), (Picture(("Table 3",), FigureBlock.of(figure, caption)),)
+    )
 
 
 def volumes_row(claims: Claims) -> Row:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import __main__ as command
 from experiments import experiment as catalogue
-from experiments.experiment import Experiment, Findings, Workspace, find, names
+from experiments.experiment import Findings, Picture, find, names
+from experiments.html_page import write_html
 from experiments.ledger import Row, compare
-from experiments.pages import Outcome, write_html, write_markdown
+from experiments.outcome import Outcome, Report
+from experiments.pages import write_markdown
+from experiments.running import Done, watch
 from marketnn.errors import ConfigurationError
+from marketnn.report.page import FigureBlock
 
-FAST = ["paper_a/equations_2", "paper_a/table_4_1"]
+CHECKOUT = Path(__file__).parents[2]
+FAST = ["paper_a/equations_2", "paper_a/ck_flow"]
 ITEM = re.compile(r"(Equation|Table|Figure) \d+(\.\d+)?")
 FURTHER = re.compile(r"Churn analysis on \w+")
 
@@ -40,18 +48,19 @@ def test_two_runs_write_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert command.main([*FAST, "--reports", "one"]) == 0
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    assert command.main([*FAST, "--reports", "one", "--jobs", "1"]) == 0
     printed = capsys.readouterr().out
-    assert command.main([*reversed(FAST), "--reports", "two"]) == 0
+    assert command.main([*reversed(FAST), "--reports", "two", "--jobs", "2"]) == 0
     for name in ("reproduction.json", "reproduction.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     rows = json.loads((tmp_path / "one" / "reproduction.json").read_text())
-    assert [row["item"] for row in rows] == [*(f"Equation 2.{n}" for n in range(1, 10)), "Table 4.1"]
+    assert [row["item"] for row in rows] == [*(f"Equation 2.{n}" for n in range(1, 10)), "Figure 2.3"]
     for row in rows:
         check_schema(row)
         assert row["item"] in printed
-    assert "10 rows: 10 reproduced, 0 in kind, 0 not reproducible." in printed
-    assert "10 of the papers' 63 items have a row: 9 of 34 equations, 1 of 14 tables, 0 of 15 figures." in printed
+    assert "10 rows: 9 reproduced, 1 in kind, 0 not reproducible." in printed
+    assert "10 of the papers' 63 items have a row: 9 of 34 equations, 0 of 14 tables, 1 of 15 figures." in printed
     assert "report: one/reproduction.html\n" in printed
     assert "TensorBoard: tensorboard --logdir runs/reproduction\n" in printed
     assert str(tmp_path) not in (tmp_path / "one" / "reproduction.json").read_text()
@@ -74,44 +83,48 @@ def test_an_unknown_name_ends_with_status_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failing_experiment_is_named_and_the_others_finish(
+def test_a_failing_experiment_is_a_row_and_the_others_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(workspace: Workspace) -> Findings:
-        raise ZeroDivisionError("no\nrows")
-
-    experiments = [Experiment("broken", broken, False), find("paper_a/table_4_1")]
-    monkeypatch.setattr(command, "names", lambda: ["broken", "paper_a/table_4_1"])
-    monkeypatch.setattr(command, "find", {experiment.name: experiment for experiment in experiments}.__getitem__)
-    assert command.main(["--reports", str(tmp_path)]) == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    (tmp_path / "runs").write_text("a file where the run folders should go")
+    assert command.main(["paper_a/pre_experiment", "paper_a/table_4_1", "--jobs", "1"]) == 1
     captured = capsys.readouterr()
-    assert "experiments: broken failed: ZeroDivisionError: no rows" in captured.err
-    assert "broken failed: ZeroDivisionError: no rows" in captured.out
-    assert [row["item"] for row in json.loads((tmp_path / "reproduction.json").read_text())] == ["Table 4.1"]
+    message = "paper_a/pre_experiment failed: InputError: "
+    assert f"experiments: {message}" in captured.err
+    assert message in captured.out
+    rows = json.loads((tmp_path / "reports" / "reproduction.json").read_text())
+    assert [row["item"] for row in rows] == ["Table 2.1", "Table 4.1", "Figure 2.2"]
+    assert rows[1]["verdict"] == "reproduced"
+    for row in (rows[0], rows[2]):
+        check_schema(row)
+        assert row["verdict"] == "not reproducible"
+        assert row["reason"].startswith("Not computed: the experiment failed: InputError: ")
     for page in ("reproduction.md", "reproduction.html"):
-        assert "broken failed: ZeroDivisionError: no rows" in (tmp_path / page).read_text()
+        assert message in (tmp_path / "reports" / page).read_text()
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [([], ["small"]), (["--full"], ["large", "small"]), (["large"], ["large"])],
-)
-def test_full_adds_what_is_left_out(
-    words: list[str], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran = []
+def test_a_process_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: Future[Done] = Future()
+    broken.set_exception(BrokenProcessPool("killed"))
+    (done,) = watch({broken: "paper_a/table_4_1"})
+    assert done.failure == "BrokenProcessPool: killed"
 
-    def make(name: str) -> Experiment:
-        def run(workspace: Workspace) -> Findings:
-            ran.append(name)
-            return Findings((make_row(item=name),))
 
-        return Experiment(name, run, full_only=name == "large")
+def test_full_adds_what_is_left_out() -> None:
+    experiments = [find(name) for name in names()]
+    assert command.default_choice(experiments, full=True) == experiments
+    left_out = set(names()) - {experiment.name for experiment in command.default_choice(experiments, full=False)}
+    assert left_out == {"paper_a/churn_tables"}
 
-    monkeypatch.setattr(command, "names", lambda: ["large", "small"])
-    monkeypatch.setattr(command, "find", make)
-    assert command.main([*words, "--reports", str(tmp_path)]) == 0
-    assert ran == expected
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_a_wrong_number_of_jobs_ends_with_status_2(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--jobs", jobs])
+    assert ended.value.code == 2
+    assert f"'{jobs}' is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_an_experiment_is_found_by_its_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,23 +140,34 @@ def test_an_experiment_is_found_by_its_file_name(tmp_path: Path, monkeypatch: py
         find("table_9")
 
 
+def make_outcome(row: Row, runs: tuple[Path, ...] = (), failure: str = "", block: FigureBlock | None = None) -> Outcome:
+    report = Report(1.5, "seed = 0", runs, "marketnn experiment=<x>", failure)
+    pictures = [("A", Picture((row.item,), block))] if block else []
+    return Outcome([row], pictures, {"<i>": report}, {"machine": "<img src=y>"})
+
+
 def test_the_pages_escape_what_they_are_told_and_link_relatively(tmp_path: Path) -> None:
-    runs = [tmp_path / "runs" / "a <b> & c"]
-    outcome = Outcome([make_row("<script>alert(1)</script>")], [], runs, {"<i>": "<img src=x>"}, "tensorboard")
+    runs = (tmp_path / "runs" / "a <b> & c",)
+    outcome = make_outcome(make_row("<script>alert(1)</script>"), runs, "<img src=x>")
     write_html(tmp_path / "reports" / "page.html", outcome)
     page = (tmp_path / "reports" / "page.html").read_text()
-    for raw in ("<script>", "<i>", "<img src=x>", "<b>"):
+    for raw in ("<script>alert", "<i>", "<img src=", "<b>", "<x>"):
         assert raw not in page
+    assert page.count("<script>") == 1
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert '<a href="../runs/a%20%3Cb%3E%20%26%20c/report.html">a &lt;b&gt; &amp; c</a>' in page
     write_markdown(tmp_path / "reports" / "page.md", outcome)
     assert "(../runs/a%20%3Cb%3E%20%26%20c/report.html)" in (tmp_path / "reports" / "page.md").read_text()
 
 
-def test_the_html_page_is_self_contained(churn_findings: Findings, tmp_path: Path) -> None:
-    write_html(tmp_path / "page.html", Outcome(churn_findings.rows, churn_findings.figures, [], {}, "tensorboard"))
+def test_the_page_is_self_contained_and_has_the_numbers_beside_the_picture(tmp_path: Path) -> None:
+    block = FigureBlock.of(Figure(figsize=(1, 1)), "A caption")
+    write_html(tmp_path / "page.html", make_outcome(make_row(item="Figure 2.2"), block=block))
     page = (tmp_path / "page.html").read_text()
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    assert page.count("data:image/png;base64,") == 1
-    for row in churn_findings.rows:
-        assert row.item in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    beside = page.partition('<div class="picture">')[2].partition("</section>")[0]
+    assert beside.count("data:image/png;base64,") == 1
+    for words in ("A caption", "Paper A, Figure 2.2", "reproduced", "<td>a</td>"):
+        assert words in beside
+    for words in ("seed = 0", "1.5", "machine"):
+        assert words in page

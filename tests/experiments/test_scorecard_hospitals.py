@@ -53,6 +53,10 @@ def test_the_verdict_hangs_on_the_margin(tmp_path: Path) -> None:
     assert ledger_row(errors, other, QUICK).verdict == "not reproducible"
 
 
-def test_without_the_table_there_is_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_table_the_row_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETNN_DATA", str(tmp_path))
-    assert run(Workspace(CLAIMS, tmp_path / "runs")).rows == ()
+    (row,) = run(Workspace(CLAIMS, tmp_path / "runs")).rows
+    assert row.verdict == "not reproducible"
+    assert row.reason == (
+        "Not computed: hospital_scorecard.csv does not come along; MARKETNN_DATA names the folder that has it."
+    )

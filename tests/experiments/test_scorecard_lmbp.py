@@ -16,7 +16,7 @@ from experiments.run_folder import RunFolder
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     findings = run(Workspace(load_claims(), tmp_path_factory.mktemp("runs")))
     assert [(row.item, row.verdict) for row in findings.rows] == [("Figure 3.1", "in kind"), ("Figure 3.2", "in kind")]
-    assert len(findings.figures) == 1
+    assert len(findings.pictures) == 2
     return RunFolder(findings.runs[0])
 
 

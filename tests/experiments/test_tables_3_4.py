@@ -28,7 +28,7 @@ def test_the_calibrated_demand_gives_both_volumes() -> None:
     assert table_3.ours["spend, change"] == pytest.approx(-0.125)
     assert table_4.ours["unit cost by A2's last rate"] == pytest.approx(16.204, abs=1e-3)
     assert table_4.published["unit cost by A2's last rate"] == pytest.approx(5.2)
-    assert len(found.figures) == 1
+    assert len(found.pictures) == 1
 
 
 @pytest.mark.parametrize("product", ["A1", "A2"])

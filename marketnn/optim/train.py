@@ -275,11 +275,10 @@ class _Training:
         self.kept = named["kept"].to(self.kept, copy=True)
         for rule, state in zip(self.rules, named["rules"].tolist(), strict=True):
             rule.restore(state)
-        self.history = {
-            name.removeprefix("history/"): _column(name.removeprefix("history/"), column)
-            for name, column in named.items()
-            if name.startswith("history/")
-        }
+        columns = {
+            name: named.get(f"history/{name}") for name in ("epoch", "seconds", *_RECORDED)
+        }  # in training's order
+        self.history = {name: _column(name, column) for name, column in columns.items() if column is not None}
         own = {name.removeprefix("optimizer/"): value for name, value in named.items() if name.startswith("optimizer/")}
         self.stepper.load_state_dict(own)  # type: ignore[attr-defined]
 

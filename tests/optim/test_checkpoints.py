@@ -62,6 +62,16 @@ def test_a_training_stopped_twice_ends_as_if_it_had_not_been(tmp_path: Path, nam
     assert again.history == found.history
 
 
+@pytest.mark.parametrize("name", ["lm", "lm_minibatch", "adam", "gd", "lbfgs"])
+def test_a_training_stopped_after_every_epoch_too(tmp_path: Path, name: str) -> None:
+    folder = CheckpointFolder(tmp_path, seconds=0.0)
+    _, expected = fit(name, None)
+    for _ in range(len(expected.history["loss"])):
+        with pytest.raises(Stop):
+            fit(name, folder, stop_after=1)
+    assert fit(name, folder)[1].history["loss"] == expected.history["loss"]
+
+
 def test_other_data_or_first_weights_are_another_training(tmp_path: Path) -> None:
     folder, (x, y) = CheckpointFolder(tmp_path), rows()
     network = BPNetwork([2, 6, 1], seed=4)

@@ -17,8 +17,8 @@ _LIST = "list"
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Name every tensor of the optimiser's state ``<optimiser>/<parameter>.<key>``.
 
-    Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``, an empty list ``...:list0:0``; what
-    is ``None`` is left out.
+    Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``, an empty list ``...:list0:0``;
+    what is ``None`` is left out.
     """
     kind = type(optimizer).__name__
     named: dict[str, Tensor] = {f"{kind}/": torch.zeros(())}  # says whose state it is even while there is none

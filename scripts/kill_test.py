@@ -171,18 +171,17 @@ def agrees(run: Path, folder: Path, expected: dict[str, bytes]) -> bool:
 
 def torment_all(starts: Sequence[Start], kills: int, scratch: Path, draw: random.Random) -> Tally:
     """Torment the jobs in turn until so many kills met a living process."""
-    references = []
-    for place, start in enumerate(starts):
-        folder = scratch / f"reference{place}"
-        began = time.perf_counter()
-        if not run_to_the_end(start, folder):
-            return Tally(faults=(f"{folder}: it failed without being killed",))
-        references.append((start, results(folder), time.perf_counter() - began))
+    references: dict[int, tuple[dict[str, bytes], float]] = {}
     total, job = Tally(), 0
     while total.kills < kills and not total.faults:
-        start, expected, seconds = references[job % len(references)]
+        place = job % len(starts)
+        if place not in references:
+            folder, began = scratch / f"reference{place}", time.perf_counter()
+            if not run_to_the_end(starts[place], folder):
+                return Tally(faults=(f"{folder}: it failed without being killed",))
+            references[place] = results(folder), time.perf_counter() - began
         most = min(draw.randint(1, MOST_KILLS), kills - total.kills)
-        total += torment(start, scratch / f"job{job}", expected, seconds, most, draw)
+        total += torment(starts[place], scratch / f"job{job}", *references[place], most, draw)
         job += 1
     return total
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"marketnn {__version__}")
         return 0
-    from marketnn.errors import InputError
+    from marketnn.errors import InputError, system_message
     from marketnn.redact import redact
 
     try:
@@ -37,10 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"marketnn: {redact(str(error))}", file=sys.stderr)
     except OSError as error:
-        print(
-            f"marketnn: {error.filename or 'the system'}: {error.strerror}; choose another hydra.run.dir.",
-            file=sys.stderr,
-        )
+        print(f"marketnn: {redact(system_message(error))}", file=sys.stderr)
     return 2
 
 

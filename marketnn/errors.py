@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,6 +26,14 @@ class ConfigurationError(InputError):
 
 class LostProcessError(MarketnnError, RuntimeError):
     """A process that shares the work has ended or does not answer; nothing of what this one computes from now on counts."""
+
+
+def system_message(error: OSError) -> str:
+    """Say what the system refused, where, and what to do about it."""
+    where = error.filename or "the system"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}: {error.strerror}; make room and give the same command again: it goes on from the last checkpoint."
+    return f"{where}: {error.strerror or error}; choose another hydra.run.dir."
 
 
 def rows_text(rows: np.ndarray | Sequence[int], limit: int = 3) -> str:

@@ -19,7 +19,7 @@ from omegaconf.errors import (
 
 from marketnn.command.help import config_folder
 from marketnn.command.words import quoting_advice
-from marketnn.errors import ConfigurationError, InputError, unknown_name
+from marketnn.errors import ConfigurationError, InputError, system_message, unknown_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -66,7 +66,9 @@ def refusal(error: Exception, words: Sequence[str]) -> str | None:
     """Return the message of an error that is the caller's to repair; ``None`` for one of the program's."""
     if isinstance(error, OmegaConfBaseException):
         return _explain(error, words)
-    return str(error) if isinstance(error, (InputError, OSError)) else None
+    if isinstance(error, OSError):
+        return system_message(error)
+    return str(error) if isinstance(error, InputError) else None
 
 
 def _explain(error: Exception, words: Sequence[str]) -> str:

@@ -15,29 +15,32 @@ from threadpoolctl import threadpool_limits
 
 
 @contextmanager
-def isolated(seed: int, threads: int) -> Iterator[None]:
+def isolated(seed: int, threads: int, *, deterministic: bool = False) -> Iterator[None]:
     """Start from a known global state and put everything back as it was found.
 
     marketnn draws from generators of its own and leaves global state alone; a pipeline of a user's, or a library under it, may
-    not. Inside, the global generators start from the seed, floats are 32 bits wide by default, gradients are on, algorithms are
-    the fast ones, and every pool of threads has the same size: sums over other numbers of threads round otherwise.
+    not. Inside, the global generators start from the seed, floats are 32 bits wide by default, gradients are on, and every pool
+    of threads has the same size: sums over other numbers of threads round otherwise.
 
     Args:
         seed: of the job, at least 0.
         threads: CPU threads of PyTorch, BLAS and OpenMP.
+        deterministic: use PyTorch's deterministic algorithms alone, not the fastest; one that has no such form raises.
     """
     environment, folder = dict(os.environ), os.getcwd()
     generators = random.getstate(), get_bit_generator(), torch.get_rng_state()
     cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     dtype, width, numbers = torch.get_default_dtype(), torch.get_num_threads(), np.geterr()
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     precision = torch.get_float32_matmul_precision()
     try:
         torch.set_default_dtype(torch.float32)
-        torch.use_deterministic_algorithms(False)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, False
+        if deterministic:
+            os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS refuses
+        torch.use_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, False
         torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(threads)
         random.seed(seed)
@@ -57,6 +60,6 @@ def isolated(seed: int, threads: int) -> Iterator[None]:
         np.seterr(**numbers)
         torch.set_default_dtype(dtype)
         torch.set_num_threads(width)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
         torch.set_float32_matmul_precision(precision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def execute(
     quiet: bool = False,
 ) -> Run:
     """Run one job: build the parts, run the pipeline, leave a finished folder or none.
+
+    One that is killed, interrupted or out of disk leaves its checkpoints; the same job in the same folder goes on from them.
 
     Args:
         settings: the composed configuration as plain values.
@@ -70,9 +73,10 @@ def execute(
         model=registry.cast(settings["model"], str | None, "model"),
         offers=registry.cast(settings["offers"], str | None, "offers"),
     )
+    deterministic = registry.cast(settings["deterministic"], bool, "deterministic")
     name = settings["pipeline"]["name"]
     facts = {"command": redact(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
-    with isolated(parts.seed, device.threads or threads):
+    with isolated(parts.seed, device.threads or threads, deterministic=deterministic):
         run = Run(
             folder,
             title=f"marketnn: {name}",
@@ -83,8 +87,11 @@ def execute(
             **(session or {}),
         )
         try:
-            module.run(config, parts, run)
+            module.run(config, replace(parts, checkpoints=run.checkpoints), run)
             run.finish()
+        except (OSError, KeyboardInterrupt):
+            run.interrupt()
+            raise
         except BaseException:
             run.discard()
             raise

@@ -15,6 +15,7 @@ from yaml import YAMLError
 from marketnn.command.help import GROUPS, config_folder, options
 from marketnn.command.words import ROOT_KEYS
 from marketnn.errors import ConfigurationError, InputError, unknown_name
+from marketnn.tracking.partial import refuse_half_written
 
 NAME = "marketnn_rerun"
 _MASKED = re.compile(r":\*\*\*@|=\*\*\*")
@@ -31,7 +32,8 @@ def store_recorded(folder: str, words: Sequence[str]) -> str:
         words: of the command line, without ``rerun=``.
 
     Raises:
-        InputError: no configuration there, a damaged one, or one with a masked password that the words do not give again.
+        InputError: a run that has not ended, no configuration there, a damaged one, or one with a masked password that the words
+            do not give again.
     """
     recorded = _read(Path(folder))
     chosen = [word.partition("=")[0] for word in words]
@@ -54,6 +56,7 @@ def store_recorded(folder: str, words: Sequence[str]) -> str:
 
 def _read(folder: Path) -> dict[str, Any]:
     """Read ``config.yaml``, interpolations as they were written."""
+    refuse_half_written(folder)
     file = folder / "config.yaml"
     if not file.is_file():
         raise InputError(f"rerun={folder}: there is no config.yaml in it; name the folder of a run.")
@@ -66,6 +69,7 @@ def _read(folder: Path) -> dict[str, Any]:
     for key in recorded:
         if key not in ROOT_KEYS:
             raise unknown_name("key", key, ROOT_KEYS)
+    recorded.setdefault("deterministic", False)  # what a run was that recorded no such switch
     if ROOT_KEYS - set(recorded):
         raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(recorded)))} in it.")
     return {str(key): value for key, value in recorded.items()}

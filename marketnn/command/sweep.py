@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +30,7 @@ from marketnn.spelling import counted
 from marketnn.tracking.files import write_text
 from marketnn.tracking.folder import check_free, clear_run, remove_if_empty, write_failure
 from marketnn.tracking.hparams import write_experiment, write_failed_session
+from marketnn.tracking.run import installed_versions
 from marketnn.tracking.sweep import (
     UNFINISHED,
     Job,
@@ -37,6 +38,7 @@ from marketnn.tracking.sweep import (
     begin_job,
     comparison_table,
     job_states,
+    keep_job,
     metric_names,
     read_jobs,
     summary_table,
@@ -81,8 +83,11 @@ def run_sweep(words: Sequence[str], primary: str, command: str) -> int:
         shown = [key for key in swept if key != "seed" and key in own] or ["pipeline", "data"]
         setting = " ".join(f"{key}={settings[key]}" for key in shown if key in settings)
         overrides = [redact(word) for word in config.overrides.task]
-        begin_job(job_folder, Job(sweep, number, overrides, setting, settings["seed"], settings))
-        text, started = OmegaConf.to_yaml(composed), time.time()
+        record, text = Job(sweep, number, overrides, setting, settings["seed"], settings), OmegaConf.to_yaml(composed)
+        if keep_job(job_folder, record, redact(text), _versions(plain, threads)):
+            return
+        begin_job(job_folder, record)
+        started = time.time()
         try:
             execute(
                 OmegaConf.to_container(composed, resolve=True),  # type: ignore[arg-type]
@@ -95,8 +100,9 @@ def run_sweep(words: Sequence[str], primary: str, command: str) -> int:
             )
         except Exception as error:
             message = refusal(error, words) or traceback.format_exc()
-            write_failure(job_folder, type(error).__name__, message, redact(text))
-            write_failed_session(job_folder, settings, setting, started)
+            with suppress(OSError):  # a disk that is full takes no note either: the job then counts as stopped
+                write_failure(job_folder, type(error).__name__, message, redact(text))
+                write_failed_session(job_folder, settings, setting, started)
 
     try:
         with (
@@ -144,6 +150,13 @@ def _swept(words: Sequence[str]) -> tuple[list[str], int]:
     for each in overrides:
         n_jobs *= len(list(each.sweep_string_iterator()))
     return [each.key_or_group for each in overrides], n_jobs
+
+
+def _versions(settings: Mapping[str, Any], threads: int) -> dict[str, str]:
+    """Name what a job's numbers depend on besides its configuration and data."""
+    device = settings.get("device")
+    own = device.get("threads") if isinstance(device, Mapping) else None
+    return {**installed_versions(), "threads": str(own or threads)}
 
 
 def _values(words: Sequence[str]) -> dict[str, bool | float | str]:
@@ -210,6 +223,11 @@ def _conclude(folder: Path, results: Sequence[JobResult], n_jobs: int, command: 
     failed = [result for result in results if result.failed]
     settings = summary["setting"].nunique()
     headlines = [f"{counted(len(results), 'job')}, {counted(settings, 'setting')}, {len(failed)} failed."]
+    kept = sum(result.job.kept for result in results)
+    if kept:
+        headlines.append(
+            f"Finished before and not run again: {counted(kept, 'job')}; remove a job's folder to repeat it."
+        )
     if len(results) < n_jobs:
         headlines.append(f"Stopped processes: {counted(n_jobs - len(results), 'job')} were never begun.")
     headlines += [

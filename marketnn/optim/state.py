@@ -17,7 +17,8 @@ _LIST = "list"
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Name every tensor of the optimiser's state ``<optimiser>/<parameter>.<key>``.
 
-    Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``; what is ``None`` is left out.
+    Numbers become tensors named ``...:number``, lists of tensors ``...:list<length>:<place>``, an empty list ``...:list0:0``;
+    what is ``None`` is left out.
     """
     kind = type(optimizer).__name__
     named: dict[str, Tensor] = {f"{kind}/": torch.zeros(())}  # says whose state it is even while there is none
@@ -28,6 +29,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
                 named[name] = value.detach().clone()
             elif isinstance(value, (int, float)):
                 named[f"{name}:{_NUMBER}"] = torch.tensor(value, dtype=torch.float64)
+            elif value == []:
+                named[f"{name}:{_LIST}0:0"] = torch.zeros(())
             elif isinstance(value, list):
                 named |= {
                     f"{name}:{_LIST}{len(value)}:{place}": each.detach().clone()
@@ -61,5 +64,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, named: Mapping[str, Tens
             values[key] = int(number) if number.is_integer() else number
         else:
             length = int(form[0].removeprefix(_LIST))
-            values.setdefault(key, [None] * length)[int(form[1])] = value.clone()
+            places = values.setdefault(key, [None] * length)
+            if length:
+                places[int(form[1])] = value.clone()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

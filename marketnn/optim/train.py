@@ -111,6 +111,7 @@ def train(
     on_epoch: Callable[[Record], bool | None] | None = None,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     checkpoint_epochs: int = 1,
+    checkpoint_seconds: float = 0.0,
     resume: Mapping[str, Tensor] | None = None,
 ) -> TrainingResult:
     """Fit a module to data in place; the loss is the MSE.
@@ -134,6 +135,7 @@ def train(
         on_epoch: called with every epoch's entry of the history; returning ``True`` stops.
         on_checkpoint: called with everything that ``resume`` needs, named tensors to be stored as they are.
         checkpoint_epochs: epochs from one checkpoint to the next; there is one more at the end, whatever ended the training.
+        checkpoint_seconds: the least time from one to the next, but for that at the end.
         resume: a checkpoint of the same module, data and options; training goes on bit for bit, also from the end and to a
             larger ``max_epochs``, unless the optimiser paces itself by the share that is over (``lm_minibatch``).
 
@@ -143,7 +145,7 @@ def train(
     """
     check_tensors(x=x, y=y, weight=weight)
     check_whole(1, max_epochs=max_epochs, max_fail=max_fail, checkpoint_epochs=checkpoint_epochs)
-    check_number(0, goal=goal, time_limit=time_limit)
+    check_number(0, goal=goal, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
     factory = registry.build("optimizer", {"name": optimizer}) if isinstance(optimizer, str) else optimizer
     training = _Training(module, factory, [StoppingRule(goal, max_fail) for _ in range(member_count(module) or 1)])
     reduce = getattr(training.stepper, "reduce", None)
@@ -153,7 +155,7 @@ def train(
     elif validation_loss is not None:
         for rule, first_loss in zip(training.rules, validation_loss().reshape(-1).tolist(), strict=True):
             rule.best_validation = first_loss
-    seconds = training.seconds
+    seconds = kept_at = training.seconds
     start = time.perf_counter() - seconds
     while training.epoch < max_epochs and not training.is_over:
         training.tell_progress(max(training.epoch / max_epochs, seconds / time_limit if time_limit else 0.0))
@@ -165,8 +167,10 @@ def train(
         elif time_limit is not None and seconds >= time_limit:
             training.end("time_limit")
         is_last = training.is_over or training.epoch == max_epochs
-        if on_checkpoint is not None and (is_last or training.epoch % checkpoint_epochs == 0):
+        is_due = training.epoch % checkpoint_epochs == 0 and seconds - kept_at >= checkpoint_seconds
+        if on_checkpoint is not None and (is_last or is_due):
             on_checkpoint(training.checkpoint())
+            kept_at = seconds
     training.end("max_epochs")
     load_parameters(module, training.kept)
     epochs, reasons = [rule.best_epoch for rule in training.rules], [rule.reason or "" for rule in training.rules]
@@ -271,11 +275,10 @@ class _Training:
         self.kept = named["kept"].to(self.kept, copy=True)
         for rule, state in zip(self.rules, named["rules"].tolist(), strict=True):
             rule.restore(state)
-        self.history = {
-            name.removeprefix("history/"): _column(name.removeprefix("history/"), column)
-            for name, column in named.items()
-            if name.startswith("history/")
-        }
+        columns = {
+            name: named.get(f"history/{name}") for name in ("epoch", "seconds", *_RECORDED)
+        }  # in training's order
+        self.history = {name: _column(name, column) for name, column in columns.items() if column is not None}
         own = {name.removeprefix("optimizer/"): value for name, value in named.items() if name.startswith("optimizer/")}
         self.stepper.load_state_dict(own)  # type: ignore[attr-defined]
 

@@ -12,6 +12,7 @@ import torch
 from marketnn import registry
 from marketnn.data import Table, assemble
 from marketnn.device import resolve
+from marketnn.optim.checkpoints import Checkpoints
 from marketnn.preprocess.scaling import Scaler
 
 Stage = Callable[[str], AbstractContextManager[None]]  # entered around each named stage of a pipeline
@@ -27,6 +28,7 @@ class Parts:
         seed: of the whole run.
         model: a finished run's folder, for pipelines that use one.
         offers: a file with the offers that customers were made, for pipelines that use one.
+        checkpoints: where long trainings are kept, to go on when the run was stopped; ``None`` keeps nothing.
     """
 
     data: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Parts:
     seed: int = 0
     model: str | None = None
     offers: str | None = None
+    checkpoints: Checkpoints | None = None
 
     def table(self, *, categories: Collection[str] = (), ids: Collection[str] = ()) -> Table:
         """Read the table; ``categories`` and ``ids`` as in ``assemble``."""

@@ -92,7 +92,7 @@ def learn_score(
         score_margin: as in ``score_scaler``.
         thresholds: grade -> the least relative score that earns it.
         device: where to compute.
-        options: ``members``, ``seed``, ``max_epochs``, ``max_fail`` of ``fit_network``.
+        options: ``members``, ``seed``, ``max_epochs``, ``max_fail``, ``checkpoints`` of ``fit_network``.
 
     Raises:
         InputError: as ``fit_network``.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from marketnn.network import BPNetwork
 from marketnn.optim import gauss_newton_system, train
+from marketnn.optim.checkpoints import Checkpoints, keeping
 
 Data = tuple[Tensor, Tensor]
 
@@ -56,6 +57,7 @@ def fit_network(
     seed: int,
     max_epochs: int,
     max_fail: int,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """Train restarts with early stopping and keep the best.
 
@@ -68,13 +70,23 @@ def fit_network(
         members: R, or ``None`` for one network on its own.
         seed: of the first weights.
         max_epochs, max_fail: as in ``train``.
+        checkpoints: where the training is kept, to go on when it was stopped; ``None`` keeps nothing.
 
     Raises:
         InputError: as ``train``.
     """
     x, y = data
     networks = build(x.shape[-1], y.shape[-1], members=members, seed=seed, device=x.device)
-    result = train(networks, x, y, optimizer=optimizer, max_epochs=max_epochs, validation=validation, max_fail=max_fail)
+    result = train(
+        networks,
+        x,
+        y,
+        optimizer=optimizer,
+        max_epochs=max_epochs,
+        validation=validation,
+        max_fail=max_fail,
+        **keeping(checkpoints, networks, x, y, *validation),
+    )
     with torch.no_grad():
         losses = (networks(validation[0]) - validation[1]).square().mean((-2, -1)).reshape(-1).tolist()
     reasons = [result.stop_reason] if isinstance(result.stop_reason, str) else result.stop_reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -33,3 +34,28 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dic
         raise InputError(f"{path}: this is no checkpoint ({error.strerror}).") from error
     except SafetensorError as error:
         raise InputError(f"{path}: this is no checkpoint ({error}).") from error
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """Checkpoints of many trainings, a file for each.
+
+    Attributes:
+        folder: where they lie.
+        seconds: the least time from one checkpoint of a training to the next.
+    """
+
+    folder: Path
+    seconds: float = 2.0
+
+    def load(self, key: str) -> dict[str, Tensor] | None:
+        """Return the last checkpoint under a key, on the CPU; ``None`` if there is none."""
+        path = self._path(key)
+        return load_checkpoint(path) if path.exists() else None
+
+    def save(self, key: str, named: Mapping[str, Tensor]) -> None:
+        """Replace the checkpoint under a key."""
+        save_checkpoint(self._path(key), named)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"

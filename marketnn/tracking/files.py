@@ -10,7 +10,11 @@ from typing import Any
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the whole new one, never a half."""
+    """Write a file so that a reader sees the old one or the whole new one, never a half.
+
+    Raises:
+        OSError: it cannot be written, such as on a full disk; it names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -18,6 +22,9 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
         os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(temporary, path)
+    except OSError as error:
+        os.unlink(temporary)
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     except BaseException:
         os.unlink(temporary)
         raise

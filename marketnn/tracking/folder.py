@@ -1,6 +1,6 @@
 """What a run folder holds, and which of it a run may replace.
 
-``report.html`` and ``metrics.json`` come last: a folder that has them, and no ``failure.json``, is of a finished run.
+``report.html`` comes last and goes first: a folder that has it, and no ``failure.json``, is of a finished run.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from marketnn.errors import InputError
 from marketnn.redact import redact
 from marketnn.tracking import projector
 from marketnn.tracking.files import write_json, write_text
+from marketnn.tracking.partial import NOTE, PARTIAL, REPORT, refuse_half_written
 
 FAILURE, JOB = "failure.json", "job.json"
+_SIGNED = ("versions.json", JOB, FAILURE)  # each says that marketnn wrote it
 ENTRIES = (
     "metrics.json",
     "timings.json",
     "versions.json",
     "tables",
     "figures",
-    "report.html",
+    REPORT,
     "model",
     "config.yaml",
     FAILURE,
@@ -68,14 +70,17 @@ def read_finished(folder: str | Path) -> FinishedRun:
         raise InputError(f"{folder}: there is no such folder; name the folder of a finished run.")
     if (folder / FAILURE).exists():
         raise InputError(f"{folder}: this run failed ({FAILURE} says why); name the folder of a finished run.")
+    refuse_half_written(folder)
     try:
-        return FinishedRun(
+        finished = FinishedRun(
             folder=folder,
             config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {},
             metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
             versions=json.loads((folder / "versions.json").read_text(encoding="utf-8")),
             tables={file.stem: pd.read_csv(file) for file in sorted((folder / "tables").glob("*.csv"))},
         )
+        (folder / REPORT).stat()
+        return finished
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: there is no {Path(error.filename).name}; name the folder of a finished run."
@@ -113,15 +118,19 @@ def check_free(folder: Path) -> None:
 
 def run_entries(folder: Path) -> list[Path]:
     """List what a run left in a folder; nothing where no file of its own says that one did."""
-    if not any(_made_here(folder / name) for name in ("versions.json", JOB, FAILURE)):
+    if not any(_made_here(folder / name) for name in (*_SIGNED, f"{PARTIAL}/{NOTE}")):
         return []
-    events = "events.out.tfevents."
-    return [entry for entry in folder.iterdir() if entry.name in ENTRIES or entry.name.startswith(events)]
+    begun = ("events.out.tfevents.", *(f".{name}." for name in ENTRIES))  # the latter while they are written
+    return [entry for entry in folder.iterdir() if entry.name in ENTRIES or entry.name.startswith(begun)]
 
 
 def clear_run(folder: Path, keep: str = "") -> None:
     """Remove what a run left in a folder, except an entry to ``keep``, and nothing else."""
-    for entry in run_entries(folder):
+    order = {
+        REPORT: 0,
+        **dict.fromkeys(_SIGNED, 2),
+    }  # stopped on the way, it is not finished and still known as a run's
+    for entry in sorted(run_entries(folder), key=lambda entry: order.get(entry.name, 1)):
         if entry.name != keep:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 

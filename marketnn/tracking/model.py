@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 
 from marketnn.errors import InputError
 from marketnn.tracking.files import write_bytes, write_json
+from marketnn.tracking.partial import refuse_half_written
 
 FORMAT = 1
 
@@ -45,11 +46,13 @@ def load_model(folder: str | Path) -> SavedModel:
     """Read a model folder, or the run folder around it.
 
     Raises:
-        InputError: there is no such folder, it holds no model, or its files are damaged or of another format.
+        InputError: there is no such folder, its run has not ended, it holds no model, or its files are damaged or of another
+            format.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise InputError(f"model={folder}: there is no such folder; pass the folder of a finished run.")
+    refuse_half_written(folder)
     inner = folder / "model" if (folder / "model").is_dir() else folder
     if not (inner / "model.json").is_file():
         raise InputError(

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,13 @@ from marketnn import __version__
 from marketnn.errors import InputError
 from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
 from marketnn.tracking import projector
+from marketnn.tracking.checkpoint import CheckpointFolder
 from marketnn.tracking.files import write_bytes, write_json, write_text
 from marketnn.tracking.folder import JOB, check_free, clear_run, remove_if_empty
 from marketnn.tracking.hparams import end_session, start_session
 from marketnn.tracking.metric_schema import METRIC_TAG
 from marketnn.tracking.model import SavedModel, save_model
+from marketnn.tracking.partial import CHECKPOINTS, NOTE, REPORT, Begun, begin
 
 VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
 
@@ -43,7 +45,8 @@ class Run:
     """Everything one run leaves behind.
 
     Files are made in ``<folder>/.partial`` and move up in ``finish``: until then an earlier run in the folder stays as it was,
-    and a run that fails takes back what it made.
+    and a run that fails takes back what it made. One that is killed leaves its checkpoints there, and the same run, given the
+    folder again, goes on from them.
 
     Args:
         folder: where it goes; an earlier run's files in it are replaced at the end.
@@ -56,7 +59,8 @@ class Run:
         group: the runs that are one setting there, up to their seed; a row of its own unless it is given.
 
     Raises:
-        InputError: the folder is a file, cannot be written, or holds files of these names that no run made.
+        InputError: the folder is a file, cannot be written, holds files of these names that no run made, or an unfinished run
+            of another configuration.
     """
 
     def __init__(
@@ -81,14 +85,12 @@ class Run:
         self._timings: dict[str, float] = {}
         self._projected: list[str] = []
         self._part = ""
-        self._partial = self.folder / ".partial"
         check_free(self.folder)
         try:
-            if self._partial.exists():
-                shutil.rmtree(self._partial)  # of a run that was killed
-            self._partial.mkdir(parents=True)
+            self._partial = begin(self.folder, Begun(self._facts.get("command", ""), config, environment()))
         except OSError as error:
             raise InputError(f"{self.folder}: the run folder cannot be written ({error.strerror}).") from error
+        self.checkpoints = CheckpointFolder(self._partial / CHECKPOINTS)
         write_text(self._partial / "config.yaml", config)
         self._events = SummaryWriter(str(self._partial))
         self._has_session = settings is not None
@@ -227,26 +229,33 @@ class Run:
         """Write metrics, timings, versions and the report, and put everything in its place: a folder with a report is done."""
         write_json(self._partial / "metrics.json", dict(sorted(self.metrics.items())))
         write_json(self._partial / "timings.json", {name: round(seconds, 3) for name, seconds in self._timings.items()})
-        versions = installed_versions()
-        widths = {"threads": str(torch.get_num_threads()), "default_dtype": str(torch.get_default_dtype())}
-        write_json(self._partial / "versions.json", {**versions, **widths})
-        facts = {**self._facts, "versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
-        write_text(self._partial / "report.html", render_page(self._title, facts, self.headlines, self._sections))
+        write_json(self._partial / "versions.json", environment())
+        versions = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
+        facts = {**self._facts, "versions": versions}
+        write_text(self._partial / REPORT, render_page(self._title, facts, self.headlines, self._sections))
         if self._has_session:
             end_session(self._events, "success")
         self._close()
         clear_run(self.folder, keep=JOB)
-        for entry in sorted(
-            self._partial.iterdir(), key=lambda entry: entry.name == "report.html"
-        ):  # the report comes last
-            os.replace(entry, self.folder / entry.name)
-        self._partial.rmdir()
+        for entry in sorted(self._partial.iterdir(), key=lambda entry: entry.name == REPORT):  # the report comes last
+            if entry.name not in (NOTE, CHECKPOINTS):
+                os.replace(entry, self.folder / entry.name)
+        shutil.rmtree(self._partial)
 
     def discard(self) -> None:
         """Take back everything this run made, and the folder too if nothing else is in it."""
-        self._close()
+        with suppress(OSError):  # a full disk takes no last events
+            self._close()
         shutil.rmtree(self._partial, ignore_errors=True)
         remove_if_empty(self.folder)
+
+    def interrupt(self) -> None:
+        """Leave the checkpoints for the same run to go on from; without any, ``discard``."""
+        if not self.checkpoints.folder.is_dir():
+            self.discard()
+            return
+        with suppress(OSError):
+            self._close()
 
     def _close(self) -> None:
         self._events.close()
@@ -256,6 +265,12 @@ class Run:
 def _pattern(curve: str) -> str:
     """Return the regular expression by which TensorBoard finds a curve, or all curves below a name that ends in ``/``."""
     return f"^{re.escape(curve)}" + ("" if curve.endswith("/") else "$")
+
+
+def environment() -> dict[str, str]:
+    """Name all that a number depends on besides configuration and data: versions, threads and the default dtype."""
+    widths = {"threads": str(torch.get_num_threads()), "default_dtype": str(torch.get_default_dtype())}
+    return {**installed_versions(), **widths}
 
 
 def installed_versions() -> dict[str, str]:

@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy import stats
 
 from marketnn import __version__
 from marketnn.tracking.files import write_json
 from marketnn.tracking.folder import FAILURE, JOB, check_free, clear_run
+from marketnn.tracking.partial import REPORT
 
 UNFINISHED = "the job did not come to an end: its process was stopped"
 LEVEL = 0.95  # of the intervals
+MAX_PATH = 1024  # characters; a longer text is no path
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Job:
         setting: the swept keys and their values, without the seed; jobs of one setting differ in their seed alone.
         seed: of the job.
         settings: the choices of the run, the seed and every swept key, for TensorBoard.
+        kept: whether an earlier sweep had finished it, so that it was not run again.
     """
 
     sweep: str
@@ -44,6 +48,7 @@ class Job:
     setting: str
     seed: Any
     settings: Mapping[str, bool | float | str] = field(default_factory=dict)
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,38 @@ def begin_job(folder: Path, job: Job) -> None:
     write_json(folder / JOB, {"marketnn": __version__, **asdict(job)})
 
 
+def keep_job(folder: Path, job: Job, config: str, versions: Mapping[str, str]) -> bool:
+    """Take a job over that an earlier sweep finished, if nothing that its numbers depend on has changed since.
+
+    Args:
+        folder: the job's.
+        job: as it would be begun.
+        config: its configuration as text, secrets masked; files that it names must not be younger than the result.
+        versions: library or setting -> version or value.
+
+    Returns:
+        Whether it was taken over; otherwise nothing was changed.
+    """
+    earlier = _read_job(folder / JOB)
+    if earlier is None or replace(earlier, sweep=job.sweep, kept=False) != job or (folder / FAILURE).exists():
+        return False
+    try:
+        finished = (folder / REPORT).stat().st_mtime
+        recorded = json.loads((folder / "versions.json").read_text(encoding="utf-8"))
+        same = (folder / "config.yaml").read_text(encoding="utf-8") == config and versions.items() <= recorded.items()
+    except (OSError, ValueError):
+        return False
+    if not same or any(file.stat().st_mtime > finished for file in _files_named(yaml.safe_load(config))):
+        return False
+    write_json(folder / JOB, {"marketnn": __version__, **asdict(replace(job, kept=True))})
+    return True
+
+
 def job_states(sweep_folder: Path, sweep: str) -> list[tuple[Job, bool]]:
     """List the jobs begun so far, by number, and whether each has come to an end."""
     found = [(_read_job(file), file.parent) for file in sweep_folder.rglob(JOB)]
     ours = [(job, folder) for job, folder in found if job is not None and job.sweep == sweep]
-    ended = [(job, any((folder / name).exists() for name in (FAILURE, "report.html"))) for job, folder in ours]
+    ended = [(job, any((folder / name).exists() for name in (FAILURE, REPORT))) for job, folder in ours]
     return sorted(ended, key=lambda entry: entry[0].number)
 
 
@@ -179,9 +211,20 @@ def _result(job: Job, folder: Path) -> JobResult:
     if (folder / FAILURE).exists():
         failure = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
         return JobResult(job, folder, kind=failure["kind"], message=failure["message"])
-    if not (folder / "report.html").exists():
+    if not (folder / REPORT).exists():
         return JobResult(job, folder, kind="Stopped", message=UNFINISHED)
     return JobResult(job, folder, metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+
+
+def _files_named(settings: Any) -> Iterator[Path]:
+    """Name the files and folders among the texts of a configuration."""
+    if isinstance(settings, Mapping):
+        settings = list(settings.values())
+    if isinstance(settings, list):
+        for value in settings:
+            yield from _files_named(value)
+    elif isinstance(settings, str) and len(settings) < MAX_PATH and "\0" not in settings and Path(settings).exists():
+        yield Path(settings)
 
 
 def _read_job(file: Path) -> Job | None:

@@ -61,6 +61,20 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert state() == before
 
 
+def test_deterministic_algorithms_are_asked_for_inside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = state()
+    with isolated(0, 1, deterministic=True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
+            torch.ones(4, dtype=torch.float64).put_(torch.tensor([0, 0]), torch.ones(2, dtype=torch.float64))
+    assert state() == before
+    with isolated(0, 1):
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_every_job_starts_alike(tmp_path: Path) -> None:
     def draws() -> list[object]:
         drawn = [torch.rand(3).tolist(), np.random.mtrand._rand.random(3).tolist(), random.random()]

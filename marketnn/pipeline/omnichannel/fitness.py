@@ -150,6 +150,7 @@ def _learn(chosen: pd.DataFrame, y: np.ndarray, split: ThreeWaySplit, config: Co
         seed=child_seed(parts.seed, f"network of {key}"),
         max_epochs=config.max_epochs,
         max_fail=config.max_fail,
+        checkpoints=parts.checkpoints,
     )
     actual = y[split.test]
     predicted = function.scores(chosen.iloc[split.test]).clip(0, 1)

@@ -141,6 +141,7 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
             seed=child_seed(parts.seed, "network"),
             max_epochs=config.max_epochs,
             max_fail=config.max_fail,
+            checkpoints=parts.checkpoints,
         )
         model = ScorecardModel(
             **vars(learnt),

@@ -26,5 +26,5 @@ fi
 echo "Setting up .venv with $("$python" --version): once, some minutes, mostly the download of PyTorch" >&2
 [ -x .venv/bin/python ] && suits .venv/bin/python || "$python" -m venv --clear .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    -c constraints.txt -e ".[data,parquet,sql,sweep,dev]"
+    -c constraints.txt -e ".[data,parquet,sql,sweep,search,dev]"
 echo "$wanted" >"$stamp"

@@ -86,7 +86,8 @@ def budgets(options: Options) -> Case:
         text=f"{n:,} customers, {OFFERS} offers with capacities, three channels with budgets of which two bind.",
         columns=(contend.SECONDS, contend.VALUE, contend.GAP),
         contenders=(contend.ours(OURS, make, budgets=True), contend.highs(HIGHS, make, repeats=1)),
-        check=Check(contend.VALUE, relative=1e-5),
+        # Whole customers cost a few of them what the relaxation gains; of few customers that is a larger part.
+        check=Check(contend.VALUE, relative=1e-2 if options.quick else 1e-5),
         goals=(
             Goal(contend.SECONDS, of=HIGHS, over=OURS, at_least=70),
             Goal(contend.GAP, of=OURS),

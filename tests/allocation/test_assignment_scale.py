@@ -66,7 +66,7 @@ def test_capacities_that_sum_to_a_share_of_all_customers(total: float) -> None:
 def test_budgets_are_kept_and_the_gap_is_small() -> None:
     rng = np.random.default_rng(2)
     value, cost = rng.normal(1, 2, (N, K)), rng.uniform(0.5, 3, (N, K))
-    result = assign_offers(value, channel=[0, 1, 0, 1, 0], channel_budget=[N / 20, N / 10], cost=cost, max_nodes=50)
+    result = assign_offers(value, channel=[0, 1, 0, 1, 0], channel_budget=[N / 20, N / 10], cost=cost, max_nodes=10)
     contacted = np.flatnonzero(result.offer >= 0)
     spent = np.bincount(result.offer[contacted] % 2, cost[contacted, result.offer[contacted]])
     assert (spent <= [N / 20 + 1e-6, N / 10 + 1e-6]).all()

@@ -13,6 +13,7 @@ from marketnn.cluster.assignment import lloyd_round
 from marketnn.cluster.centres import mean_row
 from marketnn.cluster.lloyd import lloyd
 from marketnn.cluster.rows import Block, HeldRows, block_rows
+from marketnn.processes import ALONE
 
 
 class GeneratedRows:
@@ -22,6 +23,7 @@ class GeneratedRows:
         self.n_rows, self.n_columns = x_nd.shape
         self._x_nd, self._weight_n = x_nd, weight_n
         self.passes = 0
+        self.processes = ALONE
 
     @property
     def total(self) -> Tensor:

@@ -17,7 +17,6 @@ ENGINES = {
         *["pipeline.value=[bundle,upgrade]", "+pipeline.revenue={bundle: 60, upgrade: 90}"],
         *["+pipeline.cost={bundle: 2, upgrade: 4}", "+pipeline.capacity={upgrade: 40}"],
     ],
-    "churn": ["data.target=churn", "data.drop=[offer,accepted]", "pipeline.candidates=[2,3]", "classifier=xgboost"],
     "enterprise": [
         *["data.target=churn", "data.drop=[offer,accepted]", "classifier=logistic", "offers=offers.csv"],
         *[
@@ -100,5 +99,5 @@ def test_scores_and_differences_too(tables: Path, monkeypatch: pytest.MonkeyPatc
         for folder in (f"{name}_first", f"{name}_second"):
             assert cli.main([*words, f"hydra.run.dir={folder}"]) == 0
         assert results(tables / f"{name}_first") == results(tables / f"{name}_second")
-    # omnichannel's own tests compare the bytes of two of its runs
-    assert {*ENGINES, "predict", "diff", "omnichannel"} == set(registry.names("pipeline"))
+    # the own tests of churn and omnichannel compare the bytes of two of their runs
+    assert {*ENGINES, "predict", "diff", "churn", "omnichannel"} == set(registry.names("pipeline"))

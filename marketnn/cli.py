@@ -43,17 +43,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     """Check the words before anything heavy is imported, then run one job or a sweep."""
+    from marketnn.command.search_words import take_search
     from marketnn.command.words import SWEEP, check_words, in_full, take_rerun
 
+    given, search = take_search(words)
     if "--hydra-help" not in words:
-        check_words(words)
-    others, recorded = take_rerun(words)
+        check_words([*given, *(["-m"] if search else [])])
+    others, recorded = take_rerun(given)
     command = shlex.join(["marketnn", *words])
     from marketnn.command.compose import PRIMARY
     from marketnn.command.rerun import store_recorded
     from marketnn.command.single import run_single
 
     primary = PRIMARY if recorded is None else store_recorded(recorded, others)
+    if search:
+        from marketnn.command.search import run_search
+
+        return run_search(in_full(others), search, primary, command)
     if not SWEEP & set(words):
         run_single(in_full(others), primary, command)
         return 0

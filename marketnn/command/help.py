@@ -31,6 +31,10 @@ EXAMPLES = (
         "marketnn -m pipeline=scorecard optimizer=lm,adam seed=0,1",
         "every combination, compared",
     ),
+    (
+        "marketnn search=20 metric=rmse pipeline=scorecard 'optimizer.damping=tag(log, interval(1e-4, 0.1))'",
+        "the best of some settings, proposed one after the other",
+    ),
     ("marketnn rerun=RUN_FOLDER optimizer=adam", "a finished run again, with one thing changed"),
     ("marketnn pipeline=diff runs=[RUN_FOLDER,RUN_FOLDER]", "what differs between finished runs"),
 )

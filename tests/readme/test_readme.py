@@ -54,7 +54,7 @@ def orders(customers: np.ndarray) -> pd.DataFrame:
 
 
 def test_every_command_runs_in_the_readmes_order(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(README.commands) == 17
+    assert len(README.commands) == 18
     printed = {command: run_command(command, capsys) for command in README.commands}
     (said,) = [text for kind, text in README.blocks if kind == "text" and "report:" in text]
     assert printed[README.commands[0]] == said

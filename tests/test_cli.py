@@ -70,7 +70,7 @@ def test_help_of_a_choice_lists_its_keys(capsys: pytest.CaptureFixture[str]) -> 
         (["pipeline=../../etc"], r"unknown pipeline '\.\./\.\./etc'"),
         (
             ["data=exel"],
-            r"There are: bank_marketing, completejourney, csv, hillstrom, .*packaged, parquet, points, rfm, sql",
+            r"There are: bank_marketing, completejourney, csv, .*online_retail, .*packaged, parquet, points, rfm, sql",
         ),
         (["experiment=paper_c/table_1"], r"There are: .*paper_a/table_4_1"),
         (["+_target_=os.system"], r"builds nothing from a _target_"),

@@ -92,7 +92,7 @@ def _why(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     factor = np.exp(effects.loc[strongest, "effect"])
     out.headline(
         f"{counted(drivers.n_significant, 'feature')} {verb} significant on {len(split.train):,} training customers; the "
-        f"strongest effect is {strongest} (odds times {factor:.2f} per standard deviation)."
+        f"strongest effect is {strongest} (odds times {factor:.2g} per standard deviation)."
     )
 
 

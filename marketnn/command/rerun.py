@@ -15,6 +15,8 @@ from yaml import YAMLError
 from marketnn.command.help import GROUPS, config_folder, options
 from marketnn.command.words import ROOT_KEYS
 from marketnn.errors import ConfigurationError, InputError, unknown_name
+from marketnn.plain_yaml import plain_text
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import refuse_half_written
 
 NAME = "marketnn_rerun"
@@ -58,10 +60,11 @@ def _read(folder: Path) -> dict[str, Any]:
     """Read ``config.yaml``, interpolations as they were written."""
     refuse_half_written(folder)
     file = folder / "config.yaml"
+    refuse_links(folder, file.name)
     if not file.is_file():
         raise InputError(f"rerun={folder}: there is no config.yaml in it; name the folder of a run.")
     try:
-        recorded = OmegaConf.to_container(OmegaConf.load(file))
+        recorded = OmegaConf.to_container(OmegaConf.create(plain_text(file)))
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{file}: the configuration is damaged ({str(error).splitlines()[0]}).") from error
     if not isinstance(recorded, dict):

@@ -30,7 +30,9 @@ from marketnn.spelling import counted
 from marketnn.tracking.files import write_text
 from marketnn.tracking.folder import check_free, clear_run, remove_if_empty, write_failure
 from marketnn.tracking.hparams import write_experiment, write_failed_session
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.run import installed_versions
+from marketnn.tracking.spreadsheet import csv_text
 from marketnn.tracking.sweep import (
     UNFINISHED,
     Job,
@@ -72,6 +74,7 @@ def run_sweep(words: Sequence[str], primary: str, command: str) -> int:
     if folder.is_dir():
         for entry in folder.iterdir():
             if entry.is_dir() and entry.name.isdigit():
+                refuse_links(folder, entry.name)
                 check_free(entry)
 
     def job(composed: DictConfig) -> None:
@@ -213,8 +216,8 @@ def _bar(folder: Path, sweep: str, n_jobs: int) -> Iterator[None]:
 def _conclude(folder: Path, results: Sequence[JobResult], n_jobs: int, command: str) -> None:
     """Write the summary beside the jobs' folders and print the short of it."""
     summary, comparison = summary_table(results), comparison_table(results)
-    write_text(folder / "summary.csv", summary.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "comparison.csv", comparison.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "summary.csv", csv_text(summary))
+    write_text(folder / "comparison.csv", csv_text(comparison))
     for earlier in folder.glob("events.out.tfevents.*"):
         earlier.unlink()
     keys = dict.fromkeys(key for result in results for key in result.job.settings)

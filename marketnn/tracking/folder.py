@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from marketnn import __version__
 from marketnn.errors import InputError
+from marketnn.plain_yaml import read_yaml
 from marketnn.redact import redact
 from marketnn.tracking import projector
 from marketnn.tracking.files import write_json, write_text
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import NOTE, PARTIAL, REPORT, refuse_half_written
 
 FAILURE, JOB = "failure.json", "job.json"
+_READ = ("config.yaml", "metrics.json", "versions.json", "tables")
 _SIGNED = ("versions.json", JOB, FAILURE)  # each says that marketnn wrote it
 ENTRIES = (
     "metrics.json",
@@ -71,13 +73,15 @@ def read_finished(folder: str | Path) -> FinishedRun:
     if (folder / FAILURE).exists():
         raise InputError(f"{folder}: this run failed ({FAILURE} says why); name the folder of a finished run.")
     refuse_half_written(folder)
+    tables = sorted((folder / "tables").glob("*.csv"))
+    refuse_links(folder, *_READ, *(f"tables/{file.name}" for file in tables))
     try:
         finished = FinishedRun(
             folder=folder,
-            config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {},
+            config=read_yaml(folder / "config.yaml") or {},
             metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
             versions=json.loads((folder / "versions.json").read_text(encoding="utf-8")),
-            tables={file.stem: pd.read_csv(file) for file in sorted((folder / "tables").glob("*.csv"))},
+            tables={file.stem: pd.read_csv(file) for file in tables},
         )
         (folder / REPORT).stat()
         return finished
@@ -85,7 +89,7 @@ def read_finished(folder: str | Path) -> FinishedRun:
         raise InputError(
             f"{folder}: there is no {Path(error.filename).name}; name the folder of a finished run."
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder}: a file of this run is damaged ({str(error).splitlines()[0]}).") from error
 
 

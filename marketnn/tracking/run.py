@@ -37,6 +37,7 @@ from marketnn.tracking.hparams import end_session, start_session
 from marketnn.tracking.metric_schema import METRIC_TAG
 from marketnn.tracking.model import SavedModel, save_model
 from marketnn.tracking.partial import CHECKPOINTS, NOTE, REPORT, Begun, begin
+from marketnn.tracking.spreadsheet import csv_text
 
 VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
 
@@ -206,7 +207,7 @@ class Run:
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
         """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""
         name = self._part + name
-        write_text(self._partial / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
+        write_text(self._partial / "tables" / f"{name}.csv", csv_text(frame, index=index))
         if show:
             shown = frame.reset_index() if index else frame
             block = TableBlock(caption, shown, f"tables/{name}.csv")

@@ -20,6 +20,7 @@ from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import refuse_half_written
 
 NAME = "marketnn_rerun"
+UNRECORDED = {"deterministic": False, "min_cell": 10}  # what a run was that recorded no such key
 _MASKED = re.compile(r":\*\*\*@|=\*\*\*")
 
 
@@ -72,10 +73,10 @@ def _read(folder: Path) -> dict[str, Any]:
     for key in recorded:
         if key not in ROOT_KEYS:
             raise unknown_name("key", key, ROOT_KEYS)
-    recorded.setdefault("deterministic", False)  # what a run was that recorded no such switch
-    if ROOT_KEYS - set(recorded):
-        raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(recorded)))} in it.")
-    return {str(key): value for key, value in recorded.items()}
+    settings = {**UNRECORDED, **{str(key): value for key, value in recorded.items()}}
+    if ROOT_KEYS - set(settings):
+        raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(settings)))} in it.")
+    return settings
 
 
 def _masked(settings: Mapping[str, Any], where: str = "") -> Iterator[str]:

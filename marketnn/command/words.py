@@ -10,7 +10,7 @@ from marketnn.command.help import GROUPS, options
 from marketnn.errors import ConfigurationError, unknown_name
 from marketnn.redact import holds_password
 
-ROOT_KEYS = {*GROUPS, "seed", "deterministic", "model", "offers"} - {"experiment"}
+ROOT_KEYS = {*GROUPS, "seed", "deterministic", "min_cell", "model", "offers"} - {"experiment"}
 SWEEP = {"-m", "--multirun"}
 OWN_FLAGS = SWEEP | {"-h", "--help", "--hydra-help", "--version"}
 

@@ -65,7 +65,8 @@ def _read(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise InputError(f"rerun={folder}: there is no config.yaml in it; name the folder of a run.")
     try:
-        recorded = OmegaConf.to_container(OmegaConf.create(plain_text(file)))
+        plain_text(file)
+        recorded = OmegaConf.to_container(OmegaConf.load(file))
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{file}: the configuration is damaged ({str(error).splitlines()[0]}).") from error
     if not isinstance(recorded, dict):
@@ -73,7 +74,9 @@ def _read(folder: Path) -> dict[str, Any]:
     for key in recorded:
         if key not in ROOT_KEYS:
             raise unknown_name("key", key, ROOT_KEYS)
-    settings = {**UNRECORDED, **{str(key): value for key, value in recorded.items()}}
+    settings = {str(key): value for key, value in recorded.items()}
+    for key, value in UNRECORDED.items():
+        settings.setdefault(key, value)
     if ROOT_KEYS - set(settings):
         raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(settings)))} in it.")
     return settings

@@ -84,13 +84,18 @@ def read_finished(folder: str | Path) -> FinishedRun:
             tables={file.stem: pd.read_csv(file) for file in tables},
         )
         (folder / REPORT).stat()
-        return finished
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: there is no {Path(error.filename).name}; name the folder of a finished run."
         ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{folder}: a file of this run is damaged ({str(error).splitlines()[0]}).") from error
+    for name, content in (("config.yaml", finished.config), ("versions.json", finished.versions)):
+        if not isinstance(content, dict):
+            raise InputError(f"{folder}: a file of this run is damaged ({name} holds no keys).")
+    if not isinstance(finished.metrics, dict) or not all(map(_is_number, finished.metrics.values())):
+        raise InputError(f"{folder}: a file of this run is damaged (metrics.json holds other things than numbers).")
+    return finished
 
 
 def write_failure(folder: Path, kind: str, message: str, config: str) -> None:
@@ -150,6 +155,10 @@ def remove_if_empty(folder: Path) -> None:
             folder.rmdir()
     except OSError:
         return
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _made_here(file: Path) -> bool:

@@ -246,7 +246,7 @@ class Run:
         self, frame: pd.DataFrame, *, size: str = "", cells: Mapping[str, Sequence[str]] | None = None
     ) -> pd.DataFrame:
         """Return of a table what a figure may show: no small group, and NaN for small counts."""
-        return without_small(frame, self.min_cell, size=size, cells=cells, mask=np.nan)
+        return without_small(frame, self.min_cell, size=size, cells=cells, mask=np.nan).infer_objects()
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Write ``figures/<name>.png`` and show it in the report and in TensorBoard."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_FORMULA = re.compile(r"[=+\-@\t\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -31,10 +31,14 @@ def csv_text(frame: pd.DataFrame, *, index: bool = False) -> str:
 
 
 def harmless(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run; anything else stays."""
-    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    """Put an apostrophe before a text that a spreadsheet would run; numbers, and texts that are numbers, stay.
+
+    A carriage return, which begins a new row even within a text, becomes a line feed, which does not.
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def _harmless_column(values: pd.Series) -> pd.Series:

@@ -13,19 +13,6 @@ import yaml
 from marketnn import cli
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("bad_inputs.yaml").read_text())
-GOOD = "customer_id,age,plan,churn\n" + "".join(
-    f"C{i},{20 + (7 * i) % 31},{'abc'[i % 3]},{int((i * i) % 7 < 3)}\n" for i in range(80)
-)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a table and a finished segmentation of it."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "good.csv").write_text(GOOD)
-    words = ["pipeline=segment", "pipeline.n_clusters=2", "data=csv", f"data.path='{folder}/good.csv'"]
-    assert cli.main([*words, f"hydra.run.dir='{folder}/run'"]) == 0
-    return folder
 
 
 def content(given: Any) -> bytes:

@@ -14,6 +14,7 @@ from marketnn.spelling import counted
 from marketnn.tracking import Run
 
 BOUNDS = (0.0, 0.2, 0.5, 0.8, 1.0)
+RATES = {"rows": ("accepted", "hit_rate", "low", "high")}  # what counts a tier's rows -> what tells of them
 
 
 def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
@@ -31,7 +32,7 @@ def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> No
     out.table("tiers", contacts.tiers, caption, size="rows")
     out.figure(
         "tiers",
-        recommend_figures.tiers_figure(contacts.tiers, BOUNDS),
+        recommend_figures.tiers_figure(out.drawn(contacts.tiers, cells=RATES), BOUNDS),
         "Test rows by tier, and whether tiers keep what they promise.",
     )
     last = int(contacts.tiers["rows"].iloc[-1])

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "marketnn"
 FLOOR = {
     **dict.fromkeys(["errors", "redact", "seed", "spelling"], 0),
-    **dict.fromkeys(["device", "processes", "registry"], 1),
+    **dict.fromkeys(["device", "plain_yaml", "processes", "registry"], 1),
     **dict.fromkeys(["data", "preprocess", "network", "report"], 2),
     **dict.fromkeys(["optim", "cluster", "tracking"], 3),
     **dict.fromkeys(["classify", "scorecard", "allocation"], 4),

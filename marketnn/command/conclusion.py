@@ -16,6 +16,7 @@ from marketnn.report.sweep_page import main_metrics, render_sweep
 from marketnn.spelling import counted
 from marketnn.tracking.files import write_text
 from marketnn.tracking.hparams import write_experiment
+from marketnn.tracking.spreadsheet import csv_text
 from marketnn.tracking.sweep import UNFINISHED, JobResult, comparison_table, metric_names, summary_table
 
 NAMED = 5  # failed jobs at most in the headlines
@@ -34,8 +35,8 @@ def conclude(
         best: what to say first, instead of a table of all settings.
     """
     summary, comparison = summary_table(results), comparison_table(results)
-    write_text(folder / "summary.csv", summary.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "comparison.csv", comparison.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / "summary.csv", csv_text(summary))
+    write_text(folder / "comparison.csv", csv_text(comparison))
     for earlier in folder.glob("events.out.tfevents.*"):
         earlier.unlink()
     keys = dict.fromkeys(key for result in results for key in result.job.settings)

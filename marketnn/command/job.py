@@ -73,6 +73,9 @@ def execute(
         model=registry.cast(settings["model"], str | None, "model"),
         offers=registry.cast(settings["offers"], str | None, "offers"),
     )
+    min_cell = registry.cast(settings["min_cell"], int, "min_cell")
+    if min_cell < 1:
+        raise ConfigurationError(f"min_cell={min_cell} must be at least 1, which hides no group.")
     deterministic = registry.cast(settings["deterministic"], bool, "deterministic")
     name = settings["pipeline"]["name"]
     facts = {"command": redact(command), "seed": str(parts.seed), "device": str(resolve(device.name))}
@@ -84,6 +87,7 @@ def execute(
             facts=facts,
             n_stages=module.N_STAGES,
             quiet=quiet,
+            min_cell=min_cell,
             **(session or {}),
         )
         try:

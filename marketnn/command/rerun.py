@@ -15,9 +15,12 @@ from yaml import YAMLError
 from marketnn.command.help import GROUPS, config_folder, options
 from marketnn.command.words import ROOT_KEYS
 from marketnn.errors import ConfigurationError, InputError, unknown_name
+from marketnn.plain_yaml import plain_text
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import refuse_half_written
 
 NAME = "marketnn_rerun"
+UNRECORDED = {"deterministic": False, "min_cell": 10}  # what a run was that recorded no such key
 _MASKED = re.compile(r":\*\*\*@|=\*\*\*")
 
 
@@ -58,9 +61,11 @@ def _read(folder: Path) -> dict[str, Any]:
     """Read ``config.yaml``, interpolations as they were written."""
     refuse_half_written(folder)
     file = folder / "config.yaml"
+    refuse_links(folder, file.name)
     if not file.is_file():
         raise InputError(f"rerun={folder}: there is no config.yaml in it; name the folder of a run.")
     try:
+        plain_text(file)
         recorded = OmegaConf.to_container(OmegaConf.load(file))
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{file}: the configuration is damaged ({str(error).splitlines()[0]}).") from error
@@ -69,10 +74,12 @@ def _read(folder: Path) -> dict[str, Any]:
     for key in recorded:
         if key not in ROOT_KEYS:
             raise unknown_name("key", key, ROOT_KEYS)
-    recorded.setdefault("deterministic", False)  # what a run was that recorded no such switch
-    if ROOT_KEYS - set(recorded):
-        raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(recorded)))} in it.")
-    return {str(key): value for key, value in recorded.items()}
+    settings = {str(key): value for key, value in recorded.items()}
+    for key, value in UNRECORDED.items():
+        settings.setdefault(key, value)
+    if ROOT_KEYS - set(settings):
+        raise ConfigurationError(f"{file}: there is no {', '.join(sorted(ROOT_KEYS - set(settings)))} in it.")
+    return settings
 
 
 def _masked(settings: Mapping[str, Any], where: str = "") -> Iterator[str]:

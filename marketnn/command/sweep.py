@@ -20,6 +20,7 @@ from marketnn.command.sweep_job import SweepJob
 from marketnn.command.words import SWEEP
 from marketnn.errors import ConfigurationError, InputError
 from marketnn.tracking.folder import check_free, clear_run, remove_if_empty
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.sweep import job_states, read_jobs
 
 LOOK_EVERY = 0.3  # seconds between two looks at the jobs' folders
@@ -45,6 +46,7 @@ def run_sweep(words: Sequence[str], primary: str, command: str) -> int:
     if folder.is_dir():
         for entry in folder.iterdir():
             if entry.is_dir() and entry.name.isdigit():
+                refuse_links(folder, entry.name)
                 check_free(entry)
 
     job = SweepJob(sweep, swept, words, torch.get_num_threads(), command)

@@ -10,10 +10,12 @@ from marketnn.command.help import GROUPS, options
 from marketnn.errors import ConfigurationError, unknown_name
 from marketnn.redact import holds_password
 
-ROOT_KEYS = {*GROUPS, "seed", "deterministic", "model", "offers"} - {"experiment"}
+ROOT_KEYS = {*GROUPS, "seed", "deterministic", "min_cell", "model", "offers"} - {"experiment"}
 SWEEP = {"-m", "--multirun"}
 OWN_FLAGS = SWEEP | {"-h", "--help", "--hydra-help", "--version"}
 
+_HYDRA = ("hydra.run.", "hydra.sweep.", "hydra.launcher.", "hydra.sweeper.", "hydra/launcher", "hydra/sweeper")
+_TARGET = re.compile(r"\b_target_\s*:")  # in a group of keys that is typed at once: {_target_:os.system}
 _CARD = re.compile(r"device=cuda:\d+")
 
 
@@ -31,10 +33,14 @@ def check_words(words: Sequence[str]) -> None:
             continue
         if not separator and not word.startswith("~"):
             raise ConfigurationError(f"'{word}' says nothing: write key=value, such as data=csv.")
-        if "_target_" in key:
+        if "_target_" in key or _TARGET.search(value):
             raise ConfigurationError(f"'{word}' is refused: marketnn builds nothing from a _target_; choose by name.")
         if key == "hydra.output_subdir":
             raise ConfigurationError("hydra.output_subdir stays null: Hydra would write passwords into it.")
+        if key.startswith("hydra") and not key.startswith(_HYDRA):
+            raise ConfigurationError(
+                f"'{key}' is refused: of Hydra's own keys, {', '.join(_HYDRA)} may be set; others name code to run."
+            )
         if SWEEP & set(words) and holds_password(word):
             raise ConfigurationError(
                 "Hydra writes a sweep's words into its folder: keep the password in the environment, "

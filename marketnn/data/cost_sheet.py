@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from marketnn.data import csv
 from marketnn.data.files import existing_file
 from marketnn.errors import InputError, unknown_name
+from marketnn.plain_yaml import read_yaml
 
 ITEMS = (
     "salaries",
@@ -78,10 +77,7 @@ def _csv_lines(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _yaml_lines(file: Path) -> Iterator[tuple[str, str, Any]]:
-    try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file.name}: not a YAML file ({' '.join(str(error).split())[:120]}).") from error
+    read = read_yaml(file)
     if not isinstance(read, Mapping) or not read:
         raise InputError(f"{file.name}: write groups of items, as the example does, or items alone.")
     for name, content in read.items():

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from marketnn.errors import InputError, unknown_name
+from marketnn.plain_yaml import read_yaml
 
 Direction = Literal["benefit", "cost", "interval"]
 _PACKAGED = Path(__file__).parent / "index_systems"
@@ -65,10 +65,7 @@ class IndexSystem:
         path = _PACKAGED / f"{source}.yaml" if str(source) in packaged() else Path(source)
         if not path.is_file():
             raise unknown_name("index system", str(source), [*packaged(), "a path to a YAML file"])
-        try:
-            read = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a YAML file ({' '.join(str(error).split())[:120]}).") from error
+        read = read_yaml(path)
         if not isinstance(read, Mapping) or not all(isinstance(entries, Mapping) for entries in read.values()):
             raise InputError(
                 f"{path}: write dimensions, and under each its indices by code, as the ones that come along have them."

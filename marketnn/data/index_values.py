@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 
-import yaml
-
 from marketnn.data.files import existing_file
 from marketnn.data.index_system import IndexSystem
 from marketnn.errors import InputError, unknown_name
+from marketnn.plain_yaml import read_yaml
 
 
 def read_index_values(path: str, system: IndexSystem) -> dict[str, float]:
@@ -23,10 +22,7 @@ def read_index_values(path: str, system: IndexSystem) -> dict[str, float]:
             number.
     """
     file = existing_file(path)
-    try:
-        read = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file.name}: not a YAML file ({' '.join(str(error).split())[:120]}).") from error
+    read = read_yaml(file)
     if not isinstance(read, dict) or not read:
         raise InputError(f"{file.name}: write a line per index, its code and its value, such as 'CUS1: 81.5'.")
     values = {}

@@ -81,14 +81,12 @@ def read_offers(path: str, customers: Table) -> OfferHistory:
     accepted, _ = read.binary_target()
     place = pd.Series(np.arange(len(customer_ids)), index=customer_ids)
     if not place.index.is_unique:
-        twice = place.index[place.index.duplicated()][0]
-        raise InputError(f"{customers.source}: customer '{twice}' stands twice, so '{name}' cannot be joined to it.")
+        twice = rows_text(place.index.duplicated(keep=False))
+        raise InputError(f"{customers.source}: {key} is the same in {twice}, so '{name}' cannot be joined to it.")
     position = place.reindex(frame[key].astype(str)).to_numpy()
     known = ~np.isnan(position)
     if not known.any():
-        raise InputError(
-            f"{name}: none of its {len(frame):,} customers, such as {key} '{frame[key].iloc[0]}', is in {customers.source}."
-        )
+        raise InputError(f"{name}: none of its {len(frame):,} customers is in {customers.source}, by {key}.")
     customer = position[known].astype(int)
     made, revenue = frame[OFFER].to_numpy()[known], _revenue(frame[REVENUE], name)[known]
     table = _joined(customers, customer, made, accepted[known], name)

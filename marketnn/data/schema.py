@@ -13,6 +13,7 @@ import pandas as pd
 MAX_CATEGORIES = 100
 # A text column with more distinct values per row than this names rows rather than describing them.
 IDENTIFIER_SHARE = 0.9
+MIN_ROWS_OF_EXAMPLE = 10  # a value that fewer rows have tells of a person
 MIN_ROWS_TO_JUDGE = 20  # below this, distinct values are no evidence of an identifier
 
 _INFERRED = ("numbers", "text")  # reasons that rest on the values alone
@@ -42,7 +43,8 @@ class Column:
 
     Attributes:
         reason: how the role came about (``declared: data.id``, ``numbers``, ``named like an id, every value different``, ...).
-        example: the first value; empty for columns that are not used, which may hold names and addresses.
+        example: what many rows have: the commonest value, of ten rows at least, or a number column's median to three digits.
+            Empty for columns that are not used, and for those that name rows: they may hold names and addresses.
         problem: what keeps the column from being used, with the repair; ``None`` when nothing does.
     """
 
@@ -135,6 +137,16 @@ def _shown(present: pd.Series) -> str:
     return str(int(first)) if is_number(present) and float(first).is_integer() else str(first)
 
 
+def _example(present: pd.Series) -> str:
+    """Show what a column holds without showing what anybody has."""
+    counts = present.value_counts()
+    if len(counts) and counts.iloc[0] >= MIN_ROWS_OF_EXAMPLE:
+        return _shown(counts.index[:1].to_series())
+    if is_number(present) and len(present) >= MIN_ROWS_OF_EXAMPLE:
+        return f"{present.median():.3g}"
+    return ""
+
+
 def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
     present = values.dropna()
     n_distinct = int(present.nunique())
@@ -145,7 +157,7 @@ def _describe(name: str, values: pd.Series, role: Role, reason: str) -> Column:
         reason=reason,
         n_distinct=n_distinct,
         n_missing=len(values) - len(present),
-        example=_shown(present) if used else "",
+        example=_example(present) if used else "",
         problem=_problem(name, present, n_distinct, role, reason) if used else None,
     )
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
 _ONE_SELECT = re.compile(r"\s*(select|with)\b[^;]*;?\s*", re.IGNORECASE)
+# Texts, quoted names and comments, in which any word may stand.
+_ASIDE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_WRITES = re.compile(r"\b(insert|update|delete|merge|into)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,11 @@ def read(config: Config) -> Raw:
         ) from error
     if not _ONE_SELECT.fullmatch(config.query):
         raise InputError(f"data.query must be one SELECT, not '{config.query[:60]}'.")
+    writes = _WRITES.search(_ASIDE.sub(" ", config.query))
+    if writes:
+        raise InputError(
+            f"data.query must only read, and '{writes.group()}' writes; a column of that name goes in quotes."
+        )
     shown = redact(config.url)
     try:
         url = sqlalchemy.make_url(config.url)

@@ -174,7 +174,8 @@ def tiers_figure(tiers: pd.DataFrame, bounds: Sequence[float]) -> Figure:
             linewidth=0,
             label=None if index else "promised",
         )
-    reach = [tiers["hit_rate"] - tiers["low"], tiers["high"] - tiers["hit_rate"]]
+    # Where all accepted, or none, rounding may put an end of the interval beyond the rate.
+    reach = [(tiers["hit_rate"] - tiers["low"]).clip(lower=0), (tiers["high"] - tiers["hit_rate"]).clip(lower=0)]
     right.errorbar(place, tiers["hit_rate"], yerr=reach, fmt="o", color=RED, capsize=3, label="observed, 95 % interval")
     right.set_xticks(place, names)
     right.set(ylabel="share that accepted", ylim=(0, 1.02), xlim=(-0.6, len(tiers) - 0.4))

@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from marketnn import __version__
 from marketnn.errors import InputError
+from marketnn.plain_yaml import read_yaml
 from marketnn.redact import redact
 from marketnn.tracking import projector
 from marketnn.tracking.files import write_json, write_text
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import NOTE, PARTIAL, REPORT, refuse_half_written
 
 FAILURE, JOB = "failure.json", "job.json"
+_READ = ("config.yaml", "metrics.json", "versions.json", "tables")
 _SIGNED = ("versions.json", JOB, FAILURE)  # each says that marketnn wrote it
 ENTRIES = (
     "metrics.json",
@@ -71,22 +73,29 @@ def read_finished(folder: str | Path) -> FinishedRun:
     if (folder / FAILURE).exists():
         raise InputError(f"{folder}: this run failed ({FAILURE} says why); name the folder of a finished run.")
     refuse_half_written(folder)
+    tables = sorted((folder / "tables").glob("*.csv"))
+    refuse_links(folder, *_READ, *(f"tables/{file.name}" for file in tables))
     try:
         finished = FinishedRun(
             folder=folder,
-            config=yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {},
+            config=read_yaml(folder / "config.yaml") or {},
             metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8")),
             versions=json.loads((folder / "versions.json").read_text(encoding="utf-8")),
-            tables={file.stem: pd.read_csv(file) for file in sorted((folder / "tables").glob("*.csv"))},
+            tables={file.stem: pd.read_csv(file) for file in tables},
         )
         (folder / REPORT).stat()
-        return finished
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: there is no {Path(error.filename).name}; name the folder of a finished run."
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{folder}: a file of this run is damaged ({str(error).splitlines()[0]}).") from error
+    for name, content in (("config.yaml", finished.config), ("versions.json", finished.versions)):
+        if not isinstance(content, dict):
+            raise InputError(f"{folder}: a file of this run is damaged ({name} holds no keys).")
+    if not isinstance(finished.metrics, dict) or not all(map(_is_number, finished.metrics.values())):
+        raise InputError(f"{folder}: a file of this run is damaged (metrics.json holds other things than numbers).")
+    return finished
 
 
 def write_failure(folder: Path, kind: str, message: str, config: str) -> None:
@@ -146,6 +155,10 @@ def remove_if_empty(folder: Path) -> None:
             folder.rmdir()
     except OSError:
         return
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _made_here(file: Path) -> bool:

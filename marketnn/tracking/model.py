@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 
 from marketnn.errors import InputError
 from marketnn.tracking.files import write_bytes, write_json
+from marketnn.tracking.links import refuse_links
 from marketnn.tracking.partial import refuse_half_written
 
 FORMAT = 1
@@ -53,19 +54,21 @@ def load_model(folder: str | Path) -> SavedModel:
     if not folder.is_dir():
         raise InputError(f"model={folder}: there is no such folder; pass the folder of a finished run.")
     refuse_half_written(folder)
+    refuse_links(folder, "model")
     inner = folder / "model" if (folder / "model").is_dir() else folder
     if not (inner / "model.json").is_file():
         raise InputError(
             f"model={folder}: the folder holds no model (no model/model.json); pass the folder of a finished run."
         )
+    refuse_links(inner, "model.json", "arrays.safetensors")
     try:
-        content = json.loads((inner / "model.json").read_text())
+        content = json.loads((inner / "model.json").read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise InputError(
                 f"model={folder}: format {content['format']} is not the one this version reads ({FORMAT})."
             )
         return SavedModel(str(content["kind"]), dict(content["settings"]), load_file(inner / "arrays.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"model={folder}: the model's files are damaged ({error}).") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from marketnn import __version__
 from marketnn.errors import InputError
 from marketnn.tracking.files import write_json
+from marketnn.tracking.links import refuse_links
 
 PARTIAL, CHECKPOINTS, REPORT = ".partial", "checkpoints", "report.html"
 NOTE = "begun.json"
@@ -39,9 +40,10 @@ def begin(folder: Path, begun: Begun) -> Path:
     """Make ``.partial`` for a run; of the same run that was stopped there, the checkpoints stay.
 
     Raises:
-        InputError: another run was stopped there.
+        InputError: another run was stopped there, or a symbolic link there leads elsewhere.
     """
     partial = folder / PARTIAL
+    refuse_links(folder, PARTIAL, f"{PARTIAL}/{CHECKPOINTS}")
     earlier = _noted(partial)
     if earlier is None or _has_ended(folder):
         if partial.exists():

@@ -29,6 +29,8 @@ from tqdm import tqdm
 from marketnn import __version__
 from marketnn.errors import InputError
 from marketnn.report.page import FigureBlock, Section, TableBlock, TextBlock, render_page
+from marketnn.report.small_cells import MIN_CELL, without_small
+from marketnn.spelling import counted
 from marketnn.tracking import projector
 from marketnn.tracking.checkpoint import CheckpointFolder
 from marketnn.tracking.files import write_bytes, write_json, write_text
@@ -37,6 +39,7 @@ from marketnn.tracking.hparams import end_session, start_session
 from marketnn.tracking.metric_schema import METRIC_TAG
 from marketnn.tracking.model import SavedModel, save_model
 from marketnn.tracking.partial import CHECKPOINTS, NOTE, REPORT, Begun, begin
+from marketnn.tracking.spreadsheet import csv_text
 
 VERSIONED = ("torch", "numpy", "pandas", "scikit-learn", "scipy", "statsmodels", "xgboost", "hydra-core", "tensorboard")
 
@@ -57,6 +60,7 @@ class Run:
         quiet: show no progress bar.
         settings: what TensorBoard's HParams page shows of this run; nothing unless it is given.
         group: the runs that are one setting there, up to their seed; a row of its own unless it is given.
+        min_cell: the least number of people of whom the report and TensorBoard show anything.
 
     Raises:
         InputError: the folder is a file, cannot be written, holds files of these names that no run made, or an unfinished run
@@ -74,11 +78,13 @@ class Run:
         quiet: bool = False,
         settings: Mapping[str, bool | float | str] | None = None,
         group: str = "",
+        min_cell: int = MIN_CELL,
     ) -> None:
         self.folder = Path(folder)
         self.headlines: list[str] = []
         self.console: list[str] = []
         self.metrics: dict[str, float] = {}
+        self.min_cell = min_cell
         self._title = title
         self._facts = dict(facts or {})
         self._sections: list[Section] = []
@@ -203,15 +209,44 @@ class Run:
         }
         self._events.add_custom_scalars({title: layout})
 
-    def table(self, name: str, frame: pd.DataFrame, caption: str, *, index: bool = False, show: bool = True) -> None:
-        """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too."""
+    def table(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        caption: str,
+        *,
+        index: bool = False,
+        show: bool = True,
+        size: str = "",
+        cells: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Write ``tables/<name>.csv``; unless ``show`` is off, show the table in the report and in TensorBoard too.
+
+        Args:
+            name: of the file.
+            frame: the table.
+            caption: above it.
+            index: write the row labels too.
+            show: in the report.
+            size, cells: which columns count people, as in ``without_small``: the file has all, the report no small group.
+        """
         name = self._part + name
-        write_text(self._partial / "tables" / f"{name}.csv", frame.to_csv(index=index, lineterminator="\n"))
+        write_text(self._partial / "tables" / f"{name}.csv", csv_text(frame, index=index))
         if show:
             shown = frame.reset_index() if index else frame
-            block = TableBlock(caption, shown, f"tables/{name}.csv")
+            few = f"under {self.min_cell}"
+            large = without_small(shown, self.min_cell, size=size, cells=cells, mask=few)
+            block = TableBlock(caption, large, f"tables/{name}.csv")
             self._sections[-1].blocks.append(block)
+            if len(large) < len(shown):
+                self.text(f"Left out here: {counted(len(shown) - len(large), 'group')} of {few} (min_cell).")
             self._events.add_text(f"tables/{name}", block.markdown(), 0)
+
+    def drawn(
+        self, frame: pd.DataFrame, *, size: str = "", cells: Mapping[str, Sequence[str]] | None = None
+    ) -> pd.DataFrame:
+        """Return of a table what a figure may show: no small group, and NaN for small counts."""
+        return without_small(frame, self.min_cell, size=size, cells=cells, mask=np.nan).infer_objects()
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Write ``figures/<name>.png`` and show it in the report and in TensorBoard."""

@@ -270,7 +270,8 @@ def test_the_command_runs_repeats_and_places_rows(small: Path, tmp_path: Path) -
     assert cli.main([*new, f"hydra.run.dir='{tmp_path}/new'"]) == 0
     placed, assigned = table(tmp_path / "new", "predictions"), table(tmp_path / "one", "assignment")
     assert placed["row"].tolist() == list(range(1, 401))
-    assert placed["customer_id"].tolist() == assigned["customer_id"].tolist()
+    assert placed["customer_id"].tolist() == [f"C{place:03}" for place in range(400)]
+    assert "customer_id" not in assigned
     assert placed["segment"].tolist() == assigned["segment"].tolist()
     assert (placed["project"] == assigned["project"]).mean() > 0.99
     assert metrics(tmp_path / "new")["n_contacted"] == (placed["project"] != "none").sum()
@@ -282,7 +283,7 @@ def test_the_command_runs_repeats_and_places_rows(small: Path, tmp_path: Path) -
         ({"current": "letter"}, "unknown project in pipeline.current 'letter'"),
         ({"outcome": "boughtt"}, "unknown column in pipeline.outcome 'boughtt'. Did you mean 'bought'"),
         ({"value": "baskets"}, "unknown column in pipeline.value 'baskets'. Did you mean 'basket'"),
-        ({"value": "plan"}, "pipeline.value=plan is text, such as '"),
+        ({"value": "plan"}, "pipeline.value=plan is text; name a number"),
         ({"projects": None}, "nothing says who orders; pass data.target"),
         ({"n_segments": 500}, "customers.csv: "),
     ],

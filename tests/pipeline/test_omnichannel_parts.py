@@ -187,7 +187,7 @@ def test_a_certain_cost_of_shortage_moves_the_quantity() -> None:
     ("column", "values", "message"),
     [
         ("pieces", {"piece": [1.0, 2.0]}, "unknown column in pipeline.demand 'pieces'. Did you mean 'piece'"),
-        ("pieces", {"pieces": ["a", "b"]}, "pipeline.demand=pieces is text, such as 'a'"),
+        ("pieces", {"pieces": ["a", "b"]}, "pipeline.demand=pieces is text; name a number"),
         ("pieces", {"pieces": [1.0, -2.0]}, "pipeline.demand=pieces is -2 in row 2; a demand is 0 or more"),
         ("pieces", {"pieces": [1.0, np.nan]}, "column 'pieces' is missing in row 2"),
     ],
@@ -275,7 +275,7 @@ def test_what_a_column_says() -> None:
     [
         ("bough", None, "unknown column in projects.csv 'bough'. Did you mean 'bought'"),
         ("chance", None, r"'chance' of projects.csv is 1.7 in row 3: no probability in \[0, 1\]"),
-        ("bought", 1.0, "'bought' is text, such as 'yes'; above needs numbers"),
+        ("bought", 1.0, "'bought' is text; above needs numbers"),
         ("chance", 5.0, "'chance' of projects.csv is the same outcome in every row"),
         ("word", None, "has 3 classes"),
         ("gap", None, "column 'gap' is missing in row 2"),

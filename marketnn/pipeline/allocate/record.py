@@ -47,12 +47,15 @@ def _offers(analysis: AllocateAnalysis, out: Run) -> None:
         f"{counted(n, 'customer')} of {analysis.table.source}. Every customer gets one offer or none; contacts are paid, fixed "
         f"costs too.{without} tables/assignment.csv lists the customers by row number.",
     )
-    out.table("offers", summary, "Offers: customers whose best it is, customers who get it, and what one more is worth")
+    caption = "Offers: customers whose best it is, customers who get it, and what one more is worth"
+    cells: dict[str, tuple[str, ...]] = {"wanted": (), "assigned": ()}
+    out.table("offers", summary, caption, cells=cells)
+    drawn = out.drawn(summary, cells=cells)
     out.figure(
         "offers",
         figures.bars_figure(
-            list(summary["offer"]),
-            {"best offer": list(summary["wanted"]), "assigned": list(summary["assigned"])},
+            list(drawn["offer"]),
+            {"best offer": list(drawn["wanted"]), "assigned": list(drawn["assigned"])},
             "customers",
         ),
         "Customers whose best offer it is, and customers who get it.",

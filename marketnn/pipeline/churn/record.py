@@ -20,6 +20,8 @@ from marketnn.report.cluster_figures import criteria_figure, profile_figure
 from marketnn.spelling import counted
 from marketnn.tracking import Run
 
+LIKELY = {"likely": ("mean_probability",)}  # counts of customers in the table of portraits -> what describes them
+
 
 def record(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
     """Record the whole analysis."""
@@ -110,7 +112,8 @@ def _how_well(analysis: ChurnAnalysis, config: Config, out: Run) -> None:
             "called stay": [confusion.fn, confusion.tn],
         }
     )
-    out.table("confusion", counts, f"Confusion matrix at threshold {config.threshold:g}")
+    cells: dict[str, tuple[str, ...]] = {name: () for name in counts.columns[1:]}
+    out.table("confusion", counts, f"Confusion matrix at threshold {config.threshold:g}", cells=cells)
     metrics = {**ranking.as_metrics(), **confusion.as_metrics()}
     out.metric(**metrics)
     reached = reach_precision(y, probability, config.target_precision)
@@ -169,7 +172,7 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
         out.figure("n_clusters", criteria_figure(criteria, choices, chosen), "Each criterion and its choice (red).")
     out.curve("portraits/total_error", portraits.history)
     out.charts("portraits", {"total error by round": ["portraits/total_error"]})
-    out.table("segments", segments(analysis), "Portraits, largest first")
+    out.table("segments", segments(analysis), "Portraits, largest first", size="churned", cells=LIKELY)
     out.table("portrait_profile", portraits.profile, "Every portrait's means", show=False)
     z = portraits.profile.assign(
         column=portraits.profile["feature"]
@@ -177,8 +180,10 @@ def _portraits(analysis: ChurnAnalysis, out: Run) -> None:
     ).pivot(index="segment", columns="column", values="z")
     shown = z.abs().max().sort_values(ascending=False).index[:14]
     z.index = [portrait.name for portrait in model.portraits]
-    figure = profile_figure(z[shown], "all churned customers")
-    out.figure("portraits", figure, "The features that tell the portraits apart most.")
+    large = out.drawn(segments(analysis), size="churned")["portrait"]
+    if len(large):
+        figure = profile_figure(z.loc[large, shown], "all churned customers")
+        out.figure("portraits", figure, "The features that tell the portraits apart most.")
     out.metric(n_portraits=k, portraits_total_error=portraits.total_error)
     for index in range(k):
         out.metric(**{f"portrait_{index + 1}_size": int((portraits.labels == index).sum())})
@@ -203,7 +208,7 @@ def _whom_to_call(analysis: ChurnAnalysis, out: Run) -> None:
         }
     )
     out.table("likely_churners", calls, "Customers likely to churn", show=False)
-    summary = segments(analysis)
+    summary = out.drawn(segments(analysis), size="churned", cells=LIKELY)
     out.figure(
         "segments",
         figures.bars_figure(

@@ -30,7 +30,7 @@ def record_scores(model: ChurnModel, scored: pd.DataFrame, outcome: pd.Series | 
         likely=("churn", lambda churn: int((churn == "yes").sum())),
         mean_probability=("probability", "mean"),
     )
-    out.table("portraits", summary, "Customers by nearest portrait", index=True)
+    out.table("portraits", summary, "Customers by nearest portrait", index=True, size="customers", cells={"likely": ()})
     out.metric(n_likely=n_churn)
     if outcome is not None:
         _compare(model, scored, outcome, out)

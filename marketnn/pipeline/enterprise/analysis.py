@@ -13,6 +13,7 @@ from marketnn import registry
 from marketnn.allocation import MarketingCost
 from marketnn.data import Table
 from marketnn.data.cost_sheet import EXAMPLE
+from marketnn.data.index_system import IndexSystem
 from marketnn.data.offer_history import OFFER, OfferHistory, draw_offers, read_offers
 from marketnn.errors import InputError
 from marketnn.pipeline.churn import ChurnAnalysis
@@ -106,6 +107,7 @@ def analyse(
     """
     costs = ChannelCosts(config.follow_up_cost, config.simple_call_cost, config.sms_cost)
     sheet = MarketingCost.read(config.cost_sheet or EXAMPLE)
+    IndexSystem.load(config.index_system)  # a file that cannot be used is refused before anything is trained
     churn = analyse_churn(table, _settings("churn", config.churn), parts, stage=stage)
     with stage("offer history"):
         customers = churn.table

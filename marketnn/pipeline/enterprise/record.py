@@ -56,7 +56,7 @@ def _brief(analysis: EnterpriseAnalysis, out: Run) -> None:
         "What to do next",
         "In the order of the sections below, which say why. Amounts are in the currency of the cost sheet and of the offers.",
     )
-    out.table("next_steps", next_steps(analysis), "What to do next")
+    out.table("next_steps", next_steps(analysis), "What to do next", cells={"how_many": ("cost", "expected")})
 
 
 def _campaign(analysis: EnterpriseAnalysis, config: Config, out: Run) -> None:
@@ -68,8 +68,10 @@ def _campaign(analysis: EnterpriseAnalysis, config: Config, out: Run) -> None:
         "cost of the channel that the offer's tier asks for. Nobody is contacted where no offer pays. "
         "tables/campaign_customers.csv lists the customers by row number.",
     )
-    out.table("campaign_channels", campaign.by_channel.rename_axis("channel"), "By channel", index=True)
-    out.table("campaign_offers", campaign.by_offer.rename_axis("offer"), "By offer", index=True)
+    out.table(
+        "campaign_channels", campaign.by_channel.rename_axis("channel"), "By channel", index=True, size="customers"
+    )
+    out.table("campaign_offers", campaign.by_offer.rename_axis("offer"), "By offer", index=True, size="customers")
     offers = list(analysis.history.revenue)
     prices = pd.DataFrame(
         {
@@ -88,13 +90,13 @@ def _campaign(analysis: EnterpriseAnalysis, config: Config, out: Run) -> None:
         {"row": analysis.churn.table.row_numbers[analysis.here], **choice.table().to_dict("series")}
     )
     out.table("campaign_customers", customers, "Every customer still here", show=False)
-    shown = campaign.by_channel
+    shown = out.drawn(campaign.by_channel, size="customers")
     out.figure(
         "campaign_channels",
         figures.bars_figure(list(shown.index), {"customers": list(shown["customers"])}, "customers"),
         "Customers by channel.",
     )
-    offered = campaign.by_offer.drop(index="none")
+    offered = out.drawn(campaign.by_offer.drop(index="none"), size="customers")
     out.figure(
         "campaign_offers",
         figures.bars_figure(

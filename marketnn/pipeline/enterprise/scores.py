@@ -34,7 +34,8 @@ def record_scores(
     actions = scored.groupby("action", sort=False).agg(
         customers=("action", "size"), mean_chance=("offer_probability", "mean"), profit=("expected_profit", "sum")
     )
-    out.table("actions", actions.sort_values("customers", ascending=False), "Customers by action", index=True)
+    actions = actions.sort_values("customers", ascending=False)
+    out.table("actions", actions, "Customers by action", index=True, size="customers")
     offers = scored[contacted].groupby("offer").agg(customers=("offer", "size"), profit=("expected_profit", "sum"))
-    out.table("offers", offers, "Customers by offer", index=True)
+    out.table("offers", offers, "Customers by offer", index=True, size="customers")
     out.metric(n_contacted=int(contacted.sum()), campaign_profit=float(scored["expected_profit"].sum()))

@@ -47,9 +47,7 @@ def read_outcome(table: Table, column: str, above: float | None, key: str) -> Ou
     values = table.frame[column]
     if above is not None:
         if not is_number(values):
-            raise InputError(
-                f"{table.source}: column '{column}' is text, such as '{values.iloc[0]}'; above needs numbers."
-            )
+            raise InputError(f"{table.source}: column '{column}' is text; above needs numbers.")
         outcome = Outcome((values > above).to_numpy(dtype=float), learnt=True)
     elif is_number(values) and not set(values.unique()) <= {0.0, 1.0}:
         outside = ~values.between(0, 1).to_numpy()

@@ -112,12 +112,15 @@ def _segments(analysis: OmnichannelAnalysis, out: Run) -> None:
         "feature on which a segment stands highest, in standard deviations (paper B, III.B); telling are the features farthest "
         "from the average, either way.",
     )
-    out.table("overview", overview, "Segments")
+    out.table("overview", overview, "Segments", size="size")
     full = overview.join(wide["mean"].add_prefix("mean_")).join(wide["z"].add_prefix("z_"))
     out.table("segments", full, "Segments with every feature's mean and z", show=False)
     z = wide["z"].set_axis(pd.Index([names[int(place)] for place in wide["z"].index]))
     strongest = z.abs().max().sort_values(ascending=False, kind="stable").index[:SHOWN_FEATURES]
-    out.figure("segments", profile_figure(z[strongest], "all customers"), "What tells the segments apart.")
+    large = out.drawn(overview, size="size")["segment"]
+    if len(large):
+        figure = profile_figure(z.loc[large, strongest], "all customers")
+        out.figure("segments", figure, "What tells the segments apart.")
     if found.scaled.shape[1] > 1:
         n = len(found.labels)
         shown = np.arange(n) if n <= MAP_ROWS else np.linspace(0, n - 1, MAP_ROWS).round().astype(int)

@@ -68,6 +68,7 @@ def _projects(analysis: OmnichannelAnalysis, out: Run) -> None:
         "movers",
         pd.DataFrame(movers, columns=["project", "movers", "key_users"]),
         f"Who is worth more with a project than with '{current}'",
+        cells={"movers": (), "key_users": ()},
     )
     if comparison.offline:
         out.text(f"Without limits, these are better offline (eq. 7): {', '.join(comparison.offline)}.")
@@ -104,7 +105,7 @@ def _limits(analysis: OmnichannelAnalysis, config: Config, out: Run) -> None:
             "shadow_price": assigned.shadow_price,
         }
     )
-    out.table("offers", offers, "Customers by project, and what one more contact is worth")
+    out.table("offers", offers, "Customers by project, and what one more contact is worth", cells={"customers": ()})
     prices = _prices(analysis, config)
     for unit, price in prices.items():
         sentence = f"One more {unit} is worth {price:,.2f}."
@@ -120,10 +121,13 @@ def _limits(analysis: OmnichannelAnalysis, config: Config, out: Run) -> None:
         index=range(len(analysis.segment_names)), columns=[*range(len(names)), NOBODY], fill_value=0
     )
     shares = shares.set_axis(analysis.segment_names).set_axis([*names, "no contact"], axis="columns")
-    out.table("projects_by_segment", shares.rename_axis("segment"), "Customers by segment and project", index=True)
+    cells: dict[str, tuple[str, ...]] = {name: () for name in shares.columns}
+    caption = "Customers by segment and project"
+    out.table("projects_by_segment", shares.rename_axis("segment"), caption, index=True, cells=cells)
+    drawn = out.drawn(shares, cells=cells).fillna(0).astype(float)
     out.figure(
         "projects_by_segment",
-        plan_figures.shares_figure(shares.div(shares.sum(axis=1).clip(lower=1), axis=0)),
+        plan_figures.shares_figure(drawn.div(shares.sum(axis=1).clip(lower=1), axis=0)),
         "How each segment's customers divide among the projects.",
     )
     _assignment_table(analysis, [*names, "none"], out)
@@ -152,17 +156,11 @@ def _prices(analysis: OmnichannelAnalysis, config: Config) -> dict[str, float]:
 def _assignment_table(analysis: OmnichannelAnalysis, names: list[str], out: Run) -> None:
     """Record every customer's segment and project."""
     table, allotment = analysis.table, analysis.allotment
-    ids = table.frame[list(analysis.model.ids)]
     told = {
+        "row": table.row_numbers,
         "segment": np.array(analysis.segment_names, dtype=object)[analysis.segmentation.labels],
         "project": np.array(names, dtype=object)[allotment.offer],
         "score": allotment.customer_probability,
         "worth": allotment.customer_worth,
     }
-    rows = pd.DataFrame({"row": table.row_numbers}, index=ids.index)
-    out.table(
-        "assignment",
-        pd.concat([rows, ids, pd.DataFrame(told, index=ids.index)], axis=1),
-        "Every customer's segment and project",
-        show=False,
-    )
+    out.table("assignment", pd.DataFrame(told), "Every customer's segment and project", show=False)

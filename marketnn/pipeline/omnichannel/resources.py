@@ -117,9 +117,7 @@ def _demanded(table: Table, column: str) -> np.ndarray:
         raise InputError(f"{table.source}: {unknown_name('column in pipeline.demand', column, table.frame.columns)}")
     values = table.frame[column]
     if not is_number(values):
-        raise InputError(
-            f"{table.source}: pipeline.demand={column} is text, such as '{values.iloc[0]}'; name a number."
-        )
+        raise InputError(f"{table.source}: pipeline.demand={column} is text; name a number.")
     table.refuse_missing([column])
     negative = (values < 0).to_numpy()
     if negative.any():

@@ -25,7 +25,13 @@ def record_scores(
     segments = [segment.name for segment in model.segments]
     projects = [*(offer.name for offer in model.offers), NONE]
     counts = pd.crosstab(scored["segment"], scored["project"]).reindex(index=segments, columns=projects, fill_value=0)
-    out.table("segments", counts, "Customers by nearest segment and project", index=True)
+    out.table(
+        "segments",
+        counts,
+        "Customers by nearest segment and project",
+        index=True,
+        cells={name: () for name in projects},
+    )
     contacted = int((scored["project"] != NONE).sum())
     worth = float(scored["worth"].sum())
     out.headline(

@@ -47,7 +47,14 @@ def _offers_made(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
         made = pd.DataFrame({"offer": table.frame[model.offer], "accepted": y}).groupby("offer")["accepted"]
         offers = pd.DataFrame({"made": made.size(), "accepted": made.sum(), "rate": made.mean()})
         offers["revenue"] = pd.Series(model.revenue)
-        out.table("offers_made", offers, "Offers and what came of them", index=True)
+        out.table(
+            "offers_made",
+            offers,
+            "Offers and what came of them",
+            index=True,
+            size="made",
+            cells={"accepted": ("rate",)},
+        )
     out.metric(
         n_rows=len(y),
         n_train=len(split.train),
@@ -101,7 +108,8 @@ def _which_model(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
     ]
     out.table("roc", pd.concat(points), "ROC curves", show=False)
     cells = models.confusion.rename(columns=CELL_NAMES)
-    out.table("confusion", cells, f"Confusion matrices at threshold {config.threshold:g} (paper A, table 4.3)")
+    caption = f"Confusion matrices at threshold {config.threshold:g} (paper A, table 4.3)"
+    out.table("confusion", cells, caption, cells={name: () for name in CELL_NAMES.values()})
     out.metric(**{f"auc_{name}": value for name, value in models.value["auc"].items()})
 
 
@@ -129,7 +137,9 @@ def _how_well(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
         f"{told}, {model.classifier.name} has an AUC of {ranking.auc:.3f} ({low:.3f} to {high:.3f}); at threshold "
         f"{config.threshold:g} {decided}."
     )
-    out.table("gains", evidence.gains, "Lift and gain by tenth of the test rows, highest probability first")
+    out.table(
+        "gains", evidence.gains, "Lift and gain by tenth of the test rows, highest probability first", size="rows"
+    )
     out.figure("gains", figures.gain_figure(evidence.gains), "What contacting the likeliest first finds.")
     out.table("reliability", evidence.reliability, "Predicted and observed rates in groups of equal size")
     out.table("reliability_before", evidence.reliability_before, "The same before calibration", show=False)

@@ -14,6 +14,7 @@ from marketnn.spelling import counted
 from marketnn.tracking import Run
 
 BOUNDS = (0.0, 0.2, 0.5, 0.8, 1.0)
+RATES = {"rows": ("accepted", "hit_rate", "low", "high")}  # what counts a tier's rows -> what tells of them
 
 
 def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
@@ -27,10 +28,11 @@ def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> No
         + ("tier, " if analysis.model.offer is None else "best offer, the tier and action of that, ")
         + "and the contact of highest expected profit.",
     )
-    out.table("tiers", contacts.tiers, "Tiers of the test rows" + ("" if calibrated else " (uncalibrated)"))
+    caption = "Tiers of the test rows" + ("" if calibrated else " (uncalibrated)")
+    out.table("tiers", contacts.tiers, caption, size="rows")
     out.figure(
         "tiers",
-        recommend_figures.tiers_figure(contacts.tiers, BOUNDS),
+        recommend_figures.tiers_figure(out.drawn(contacts.tiers, cells=RATES), BOUNDS),
         "Test rows by tier, and whether tiers keep what they promise.",
     )
     last = int(contacts.tiers["rows"].iloc[-1])
@@ -62,7 +64,7 @@ def record_contacts(analysis: RecommendAnalysis, config: Config, out: Run) -> No
 
 
 def _customers(analysis: RecommendAnalysis, config: Config) -> pd.DataFrame:
-    """Return every row with its ids, what the model says of it, and the contact of highest expected profit."""
+    """Return every row by its number, what the model says of it, and the contact of highest expected profit."""
     model, scored = analysis.model, analysis.scored
     if model.offer is None:
         offered, revenue = scored["probability"], np.full(len(scored), config.default_revenue)
@@ -71,10 +73,10 @@ def _customers(analysis: RecommendAnalysis, config: Config) -> pd.DataFrame:
     contact = profitable_contact(
         offered.to_numpy(), revenue, outbound_cost=config.outbound_cost, sms_cost=config.sms_cost
     )
-    ids = analysis.table.frame[list(model.ids)].reset_index(drop=True)
-    ids.insert(0, "row", analysis.table.row_numbers)
     names = pd.Series({CALL: "call", MESSAGE: "message", NONE: "none"})
-    return pd.concat([ids, scored], axis=1).assign(profitable_contact=names[contact].to_numpy())
+    told = scored.reset_index(drop=True).assign(profitable_contact=names[contact].to_numpy())
+    told.insert(0, "row", analysis.table.row_numbers)
+    return told
 
 
 def record_offers(analysis: RecommendAnalysis, config: Config, out: Run) -> None:
@@ -105,7 +107,9 @@ def record_offers(analysis: RecommendAnalysis, config: Config, out: Run) -> None
         index=pd.Index(model.offers, name="offer"),
     )
     offers = offers.fillna({"made": 0, "best_of": 0}).astype({"made": int, "best_of": int})
-    out.table("offers", offers, "Offers, how often they were made, and of how many rows each is the best", index=True)
+    caption = "Offers, how often they were made, and of how many rows each is the best"
+    cells = {"best_of": [*best.columns]}
+    out.table("offers", offers, caption, index=True, size="made", cells=cells)
     out.figure(
         "offers",
         figures.bars_figure(

@@ -30,14 +30,14 @@ def record_scores(
     if model.calibration is None:
         out.headline("The model was not calibrated: its tiers are those of uncalibrated scores.")
     tiers = scored.groupby(["tier", "action"]).size().rename("customers").reset_index()
-    out.table("tiers", tiers, "Customers by tier")
+    out.table("tiers", tiers, "Customers by tier", size="customers")
     if model.offer is not None:
         offers = scored.groupby("offer").agg(
             customers=("offer", "size"),
             mean_probability=("offer_probability", "mean"),
             expected_value=("expected_value", "sum"),
         )
-        out.table("offers", offers, "Customers by best offer", index=True)
+        out.table("offers", offers, "Customers by best offer", index=True, size="customers")
     out.metric(n_likely_accept=n_likely)
     if outcome is not None:
         _compare(model, scored, outcome, out)

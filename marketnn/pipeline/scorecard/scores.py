@@ -32,7 +32,7 @@ def record_scores(
             f"{counted(int(outside.sum()), 'value')} outside the range that the training rows had, most of them of "
             f"'{outside.idxmax()}': such scores are extrapolated."
         )
-    out.table("grades", grade_counts(model, {"rows": scored["score"].to_numpy()}), "Rows by grade")
+    out.table("grades", grade_counts(model, {"rows": scored["score"].to_numpy()}), "Rows by grade", size="rows")
     out.metric(mean_score=mean)
     if outcome is None:
         return

@@ -152,9 +152,7 @@ def _value_spread(table: Table, config: Config) -> Concentration | None:
         )
     values = table.frame[config.value]
     if not is_number(values):
-        raise InputError(
-            f"{table.source}: pipeline.value={config.value} is text, such as '{values.iloc[0]}'; name a number."
-        )
+        raise InputError(f"{table.source}: pipeline.value={config.value} is text; name a number.")
     return concentration(values.to_numpy(), name=f"{table.source}: column '{config.value}'")
 
 

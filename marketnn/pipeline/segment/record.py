@@ -102,11 +102,14 @@ def _segments(analysis: SegmentAnalysis, config: Config, out: Run) -> None:
         "mean and z, tables/labels.csv the segment of every row.",
     )
     out.table("segments", full, "Segments", show=False)
-    out.table("overview", full.loc[:, [name for name in full if not name.startswith(("mean_", "z_"))]], "Segments")
+    overview = full.loc[:, [name for name in full if not name.startswith(("mean_", "z_"))]]
+    out.table("overview", overview, "Segments", size="size")
     z = _wide(analysis, "z")
     z.index = pd.Index([model.segments[int(place)].name for place in z.index])
     strongest = z.abs().max().sort_values(ascending=False, kind="stable").index[:SHOWN_FEATURES]
-    out.figure("segments", profile_figure(z[strongest], "all rows"), "What tells the segments apart.")
+    large = out.drawn(full, size="size")["segment"]
+    if len(large):
+        out.figure("segments", profile_figure(z.loc[large, strongest], "all rows"), "What tells the segments apart.")
     if analysis.scaled.shape[1] > 1:
         shown = _shown_rows(analysis)
         components = PCA(n_components=2).fit(analysis.scaled)
@@ -118,10 +121,10 @@ def _segments(analysis: SegmentAnalysis, config: Config, out: Run) -> None:
             segment_figures.map_figure(points, explained, analysis.labels[shown], names),
             f"{counted(len(shown), 'row')} on the plane in which all rows differ most.",
         )
-    ids = table.frame[list(model.ids)]
-    numbers = pd.DataFrame({"row": table.row_numbers}, index=ids.index)
-    named = pd.DataFrame({"segment": [model.segments[place].name for place in analysis.labels]}, index=ids.index)
-    out.table("labels", pd.concat([numbers, ids, named], axis=1), "The segment of every row", show=False)
+    named = [model.segments[place].name for place in analysis.labels]
+    out.table(
+        "labels", pd.DataFrame({"row": table.row_numbers, "segment": named}), "The segment of every row", show=False
+    )
     for segment, size in zip(model.segments, full["size"], strict=True):
         out.metric(**{f"{segment.name.replace(' ', '_')}_size": int(size)})
     out.headline(

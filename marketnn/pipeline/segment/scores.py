@@ -30,7 +30,7 @@ def record_scores(model: SegmentModel, scored: pd.DataFrame, outcome: pd.Series 
             "mean_distance": by_segment.mean().reindex(names).to_numpy(),
         }
     )
-    out.table("segments", table, "Rows by nearest segment; the distance to its centre is in scaled units")
+    out.table("segments", table, "Rows by nearest segment; the distance to its centre is in scaled units", size="rows")
     largest = table.loc[table["rows"].idxmax()]
     out.headline(
         f"{counted(len(scored), 'row')} of {source} placed; most of them, {largest['rows']:,}, in {largest['segment']}."

@@ -121,9 +121,10 @@ def _segments(analysis: OmnichannelAnalysis, out: Run) -> None:
     if len(large):
         figure = profile_figure(z.loc[large, strongest], "all customers")
         out.figure("segments", figure, "What tells the segments apart.")
-    if found.scaled.shape[1] > 1:
+    if len(large) and found.scaled.shape[1] > 1:
         n = len(found.labels)
         shown = np.arange(n) if n <= MAP_ROWS else np.linspace(0, n - 1, MAP_ROWS).round().astype(int)
+        shown = shown[size[found.labels[shown]] >= out.min_cell]
         components = PCA(n_components=2).fit(found.scaled)
         points = components.transform(found.scaled[shown])
         map_ = segment_figures.map_figure(

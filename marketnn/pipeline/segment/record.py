@@ -110,8 +110,9 @@ def _segments(analysis: SegmentAnalysis, config: Config, out: Run) -> None:
     large = out.drawn(full, size="size")["segment"]
     if len(large):
         out.figure("segments", profile_figure(z.loc[large, strongest], "all rows"), "What tells the segments apart.")
-    if analysis.scaled.shape[1] > 1:
+    if len(large) and analysis.scaled.shape[1] > 1:
         shown = _shown_rows(analysis)
+        shown = shown[full["size"].to_numpy()[analysis.labels[shown]] >= out.min_cell]
         components = PCA(n_components=2).fit(analysis.scaled)
         explained = components.explained_variance_ratio_.tolist()
         points = components.transform(analysis.scaled[shown])

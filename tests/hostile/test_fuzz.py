@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
 from marketnn import registry
-from marketnn.command.rerun import _read as read_recorded
+from marketnn.command.rerun import store_recorded
 from marketnn.command.words import check_words
 from marketnn.data import csv
 from marketnn.data.cost_sheet import ITEMS, read_cost_sheet
@@ -28,7 +28,7 @@ from marketnn.plain_yaml import read_yaml
 from marketnn.tracking import load_model
 from marketnn.tracking.folder import read_finished
 
-FUZZ = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELLS = st.sampled_from(
     [*'ab,;"\n\r\t|\0 ', "1", "-2.5", "1e999", "nan", "é", "\ufeff", "=1+1", "yes", "no", "9" * 400]
 )
@@ -97,22 +97,18 @@ def test_tables(tmp_path: Path, content: bytes, name: str, separator: str) -> No
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("t.csv", "t.csv.gz")] == []
 
 
-def system_of(path: Path) -> object:
-    return IndexSystem.load(path)
-
-
 @pytest.mark.parametrize(
     "read",
     [
         read_yaml,
         lambda path: read_cost_sheet(str(path)),
-        system_of,
+        IndexSystem.load,
         lambda path: read_index_values(str(path), IndexSystem.default()),
-        lambda path: read_recorded(path.parent),
+        lambda path: store_recorded(str(path.parent), []),
     ],
     ids=["yaml", "cost sheet", "index system", "index values", "recorded configuration"],
 )
-@settings(FUZZ, max_examples=80)
+@settings(FUZZ, max_examples=30)
 @given(content=texts(YAML) | JSON.map(lambda value: json.dumps(value).encode()))
 @example(b"a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]")
 @example(b"[" * 5000)
@@ -135,7 +131,7 @@ def test_a_cost_sheet_with_any_amount(tmp_path: Path, item: str, amount: Any) ->
 
 
 @pytest.mark.parametrize("group", registry.ROOMS)
-@settings(FUZZ, max_examples=40)
+@settings(FUZZ, max_examples=30)
 @given(data=st.data())
 def test_configurations(group: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(registry.names(group)))
@@ -183,7 +179,7 @@ def test_models(finished: Path, tmp_path: Path, data: st.DataObject) -> None:
         assert len(model.predict(frame, source="good.csv", fill_missing=True)[0]) == len(frame)
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 @given(name=st.sampled_from(["config.yaml", "metrics.json", "versions.json", "tables/labels.csv"]), content=st.data())
 def test_finished_runs(finished: Path, tmp_path: Path, name: str, content: st.DataObject) -> None:
     for entry in ("config.yaml", "metrics.json", "versions.json", "report.html", "tables/labels.csv"):

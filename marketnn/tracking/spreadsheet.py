@@ -26,7 +26,7 @@ def csv_text(frame: pd.DataFrame, *, index: bool = False) -> str:
     columns = [_harmless_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
     safe = pd.concat(columns, axis=1) if columns else frame.copy()
     safe.columns = pd.Index([harmless(name) for name in frame.columns], dtype=object)
-    safe.index = pd.Index([harmless(label) for label in frame.index], name=harmless(frame.index.name))
+    safe.index = _harmless_labels(frame.index)
     return safe.to_csv(index=index, lineterminator="\n")
 
 
@@ -39,6 +39,13 @@ def harmless(value: Any) -> Any:
         return value
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{value}" if _FORMULA.match(value) else value
+
+
+def _harmless_labels(labels: pd.Index) -> pd.Index:
+    if isinstance(labels, pd.MultiIndex):
+        rows = [tuple(harmless(label) for label in row) for row in labels]
+        return pd.MultiIndex.from_tuples(rows, names=[harmless(name) for name in labels.names])
+    return pd.Index([harmless(label) for label in labels], name=harmless(labels.name))
 
 
 def _harmless_column(values: pd.Series) -> pd.Series:

@@ -77,3 +77,9 @@ def test_what_has_no_formula_is_written_as_pandas_does() -> None:
     empty = pd.DataFrame(columns=["a", "b"])
     assert csv_text(empty) == "a,b\n"
     assert csv_text(pd.DataFrame(), index=True) == pd.DataFrame().to_csv(lineterminator="\n")
+
+
+def test_row_labels_of_several_levels_keep_their_names() -> None:
+    labels = pd.MultiIndex.from_tuples([("=a", 1), ("b", 2)], names=["kind", "round"])
+    frame = pd.DataFrame({"x": [0.5, 1.5]}, index=labels)
+    assert csv_text(frame, index=True) == "kind,round,x\n'=a,1,0.5\nb,2,1.5\n"

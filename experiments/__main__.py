@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments.claims import load_claims
 from experiments.experiment import Experiment, Workspace, find, names
 from experiments.html_page import write_html
+from experiments.kept import Kept, identity
 from experiments.ledger import write_ledger
 from experiments.outcome import collect
 from experiments.pages import headlines, terminal_table, write_markdown
@@ -21,7 +22,7 @@ RUNS = Path("runs/reproduction")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run experiments and write the ledger.
+    """Run experiments and write the ledger; what an earlier call found before it was stopped is not computed again.
 
     Returns:
         0 when all ran, 1 when one failed (the others finish), 2 for an unknown name.
@@ -34,11 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     chosen = asked or default_choice([find(name) for name in names()], full=arguments.full)
     workspace = Workspace(load_claims(), RUNS, full=arguments.full)
-    outcome = collect(run_all([experiment.name for experiment in chosen], workspace, arguments.jobs), workspace)
+    kept = Kept(workspace, identity())
+    earlier = {experiment.name: done for experiment in chosen if (done := kept.load(experiment.name)) is not None}
+    if earlier:
+        print(f"experiments: {len(earlier)} of {len(chosen)} stand from a call that was stopped.", file=sys.stderr)
+    left = [experiment.name for experiment in chosen if experiment.name not in earlier]
+    outcome = collect([*earlier.values(), *run_all(left, workspace, arguments.jobs, kept.save)], workspace)
     reports = Path(arguments.reports)
     write_ledger(reports / "reproduction.json", outcome.rows)
     write_markdown(reports / "reproduction.md", outcome)
     write_html(reports / "reproduction.html", outcome)
+    kept.clear()
     print(terminal_table(outcome.rows), "", *headlines(outcome), sep="\n")
     print(f"report: {reports / 'reproduction.html'}", f"TensorBoard: {outcome.facts['TensorBoard']}", sep="\n")
     return 1 if outcome.failures else 0

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +37,12 @@ class Done:
     failure: str = ""
 
 
-def run_all(names: Sequence[str], workspace: Workspace, jobs: int) -> list[Done]:
+def run_all(
+    names: Sequence[str], workspace: Workspace, jobs: int, on_end: Callable[[Done], None] | None = None
+) -> list[Done]:
     """Run the named experiments, at most ``jobs`` at a time; one that fails is told and the others go on.
+
+    ``on_end`` is called with each as soon as it has ended.
 
     The results come in the order of the names. A number depends on how many threads add it up, so every process has one,
     and whatever ``jobs`` is, the numbers are the same.
@@ -47,7 +51,11 @@ def run_all(names: Sequence[str], workspace: Workspace, jobs: int) -> list[Done]
     with _one_thread_each(), ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         running = {pool.submit(run_one, name, workspace): name for name in longest_first}
         try:
-            ended = {done.name: done for done in watch(running)}
+            ended = {}
+            for done in watch(running):
+                ended[done.name] = done
+                if on_end is not None:
+                    on_end(done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

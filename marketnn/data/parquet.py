@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 65_536
 _BUFFER = 65_536  # bytes read at a time of a column
+_CELL = 250  # bytes that a cell takes, read, typed and copied on the way: texts take the most
+_LEAST_ROWS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,42 @@ def read(config: Config) -> Raw:
         raise _unreadable(path, error) from error
     named = [name for name in raw.index.names if name is not None]
     return Raw(raw.reset_index(named) if named else raw, config, path.name)
+
+
+def pieces(config: Config, memory: int, *, per_row: int = 0) -> Iterator[Raw]:
+    """Read the file piece by piece.
+
+    Args:
+        config: the file.
+        memory: bytes that a piece, its typed columns and what the caller makes of it may take.
+        per_row: bytes that the caller needs for a row.
+
+    Raises:
+        InputError: as ``read``, or the memory does not hold a hundred rows.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    path = existing_file(config.path)
+    schema, n_rows = _schema_and_rows(path)
+    rows = memory // (_CELL * len(schema.names) + per_row)
+    if rows < _LEAST_ROWS:
+        needed = -(-_LEAST_ROWS * (_CELL * len(schema.names) + per_row) // 2**20)
+        raise InputError(
+            f"{path.name}: {memory / 2**20:g} MB do not hold {_LEAST_ROWS} rows; give {needed} MB or more."
+        )
+    first_row = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as stream:
+            for batch in stream.iter_batches(min(rows, max(n_rows, 1)), use_threads=False):
+                frame = pyarrow.Table.from_batches([batch]).to_pandas()
+                named = [name for name in frame.index.names if name is not None]
+                yield Raw(frame.reset_index(named) if named else frame, config, path.name, first_row=first_row)
+                first_row += batch.num_rows
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    if not first_row:
+        raise InputError(f"{path.name}: there is a header and no rows.")
 
 
 def build(config: Config) -> Table:

@@ -49,12 +49,21 @@ class Raw:
         options: what the caller said of them.
         source: the file, query or packaged table, for messages and reports.
         notes: what a reader should know of the source, in sentences.
+        first_row: how many of the source's rows come before these, where they are a piece of them; ``None`` for a whole.
     """
 
     frame: pd.DataFrame
     options: TableOptions
     source: str
     notes: tuple[str, ...] = ()
+    first_row: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The source, and which rows of it, for messages that count rows from 1 within them."""
+        if self.first_row is None:
+            return self.source
+        return f"{self.source}, within rows {self.first_row + 1:,} to {self.first_row + len(self.frame):,}"
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,9 @@ class Table:
         frame: numbers as float64, everything else as text, missing values as NaN; the index counts the source's rows from 0.
         schema: the role of each column.
         options: what the caller said.
-        source: the file, query or packaged table, for messages and reports.
+        source: the file, query or packaged table, for reports.
         notes: what was done to the rows on the way, in sentences.
+        where: the source as messages name it, ``source`` unless the rows are a piece of it.
     """
 
     frame: pd.DataFrame
@@ -74,6 +84,7 @@ class Table:
     options: TableOptions
     source: str
     notes: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def features(self) -> pd.DataFrame:
@@ -128,7 +139,7 @@ class Table:
         more = f", and {others} more column{'s' if others > 1 else ''}" if others else ""
         repair = "" if name == self.options.target else f", data.missing=median or data.drop=[{name}]"
         raise InputError(
-            f"{self.source}: column '{name}' is missing in {rows_text(missing[name].to_numpy())}{more}; "
+            f"{self.where or self.source}: column '{name}' is missing in {rows_text(missing[name].to_numpy())}{more}; "
             f"pass data.missing=drop{repair}."
         )
 
@@ -198,7 +209,7 @@ def assemble(raw: Raw, *, categories: Collection[str] = (), ids: Collection[str]
         InputError: duplicate names, no rows, a named column that is not there or has two roles, text among numbers, infinite
             values.
     """
-    options, source = raw.options, raw.source
+    options, source = raw.options, raw.where
     names = [str(name).strip() for name in raw.frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -220,7 +231,8 @@ def assemble(raw: Raw, *, categories: Collection[str] = (), ids: Collection[str]
     # Numbers that turn out to name rows are shown as the source spells them.
     found = schema.names(Role.ID)
     typed[found] = type_columns(frame[found], source=source, as_text=found)
-    return Table(frame=typed, schema=schema, options=options, source=source, notes=raw.notes)
+    typed.index += raw.first_row or 0
+    return Table(typed, schema, options, raw.source, raw.notes, source)
 
 
 def _check_names(options: TableOptions, names: list[str], source: str) -> None:

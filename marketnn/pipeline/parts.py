@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from marketnn import registry
-from marketnn.data import Table, assemble
+from marketnn.data import Role, Table, assemble
 from marketnn.device import resolve
+from marketnn.errors import InputError
 from marketnn.optim.checkpoints import Checkpoints
 from marketnn.preprocess.scaling import Scaler
 
@@ -47,6 +48,32 @@ class Parts:
         """Read the table; ``categories`` and ``ids`` as in ``assemble``."""
         module, config = registry.configure("data", self.data)
         return assemble(module.read(config), categories=categories, ids=ids)
+
+    def tables(
+        self, memory_mb: float | None, *, categories: Collection[str] = (), ids: Collection[str] = (), per_row: int = 0
+    ) -> Iterator[Table]:
+        """Read the table in pieces that leave the work within a memory, or whole for ``None``.
+
+        Columns that the first piece takes for ids are ids in all.
+
+        Args:
+            memory_mb: what a piece and the work on it may take.
+            categories, ids: as in ``assemble``.
+            per_row: bytes that the work needs for a row beside its columns.
+
+        Raises:
+            InputError: as ``table``, or the source cannot be read in pieces.
+        """
+        if memory_mb is None:
+            yield self.table(categories=categories, ids=ids)
+            return
+        module, config = registry.configure("data", self.data)
+        if not hasattr(module, "pieces"):
+            raise InputError(f"data={self.data['name']} is read as a whole; store the table as Parquet (data=parquet).")
+        for raw in module.pieces(config, int(memory_mb * 2**20), per_row=per_row):
+            table = assemble(raw, categories=categories, ids=ids)
+            ids = table.schema.names(Role.ID)
+            yield table
 
     def torch_device(self) -> torch.device:
         """Return the device to compute on."""

@@ -5,22 +5,26 @@ Any pipeline whose package names a ``Model`` and has ``record_scores`` takes par
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, Protocol, Self
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from marketnn import registry
 from marketnn.data import Role, Table
 from marketnn.errors import InputError
 from marketnn.pipeline.parts import Parts
-from marketnn.preprocess import Encoded, Encoder
+from marketnn.preprocess import Encoder, Met
 from marketnn.spelling import counted
 from marketnn.tracking import Run, SavedModel, load_model
 
 N_STAGES = 2
+_OUTCOME = "\0outcome"  # no column of a file is called that
+_ENCODED = 60  # bytes for an encoded number of a row and its copies on the way through a model
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,12 @@ class Config:
     Attributes:
         missing_columns: columns that the model needs and the file lacks: ``error``, or ``fill`` them with the training rows'
             median or commonest value and say so.
+        memory_mb: read the table in pieces and keep the work on each within so many MB (``data=parquet``); the scores of all
+            rows take some bytes a row beside. ``None`` reads it whole.
     """
 
     missing_columns: Literal["error", "fill"] = "error"
+    memory_mb: float | None = None
 
 
 class Model(Protocol):
@@ -54,8 +61,8 @@ class Model(Protocol):
     def from_saved(cls, saved: SavedModel) -> Self:
         """Rebuild the model that a folder holds."""
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
-        """Score rows, one out per row in; say what the encoding met."""
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
+        """Score rows, one out per row in; say what was met."""
 
 
 def run(config: Config, parts: Parts, out: Run) -> None:
@@ -68,32 +75,89 @@ def run(config: Config, parts: Parts, out: Run) -> None:
     Raises:
         InputError: no model, no such folder, or a table the model cannot score.
     """
-    with out.stage("model and table"):
+    with out.stage("model"):
         if parts.model is None:
             raise InputError("model is missing; pass model=RUN_FOLDER, the folder of a finished run.")
         saved = load_model(parts.model)
         pipeline = _pipeline(saved.kind, parts.model)
         model: Model = pipeline.Model.from_saved(saved)
-        table = parts.table(categories=model.encoder.categories, ids=model.ids)
-        left_alone = table.schema.names(Role.EXCLUDED, Role.LEAKAGE)
-        frame, added = _complete(table.frame.drop(columns=left_alone), model, config, table.source)
-        frame, left_out = _apply_missing(frame, model, table, added)
-    with out.stage("scores"):
-        scored, encoded = model.predict(frame, source=table.source, fill_missing=True)
-        rows = pd.DataFrame({"row": frame.index.to_numpy() + 1}, index=frame.index)
-        ids = table.frame.loc[frame.index, table.schema.names(Role.ID)]
-        predictions = pd.concat([rows, ids, scored], axis=1)
+        encoder = model.encoder
+        tables = parts.tables(
+            config.memory_mb,
+            categories=encoder.categories,
+            ids=model.ids,
+            per_row=_ENCODED * sum(map(len, encoder.columns.values())),
+        )
+    with out.stage("scores"), out.long_table("predictions") as write:
+        pieces = [_score(table, model, config, write) for table in tables]
     out.section("Scores", "tables/predictions.csv has one row per row of the file, in its order.")
-    outcome = table.frame.loc[frame.index, model.target] if model.target in table.frame.columns else None
-    pipeline.record_scores(model, scored, outcome, table.source, out)
-    if added:
-        out.headline(f"Columns that are not in the file: {', '.join(added)}.")
+    scored = _one_below_the_other([piece.scored for piece in pieces])
+    left_out = sum(piece.n_left_out for piece in pieces)
+    source = pieces[0].source
+    if scored.empty:
+        raise InputError(f"{source}: every row has a missing value; data.missing=median scores them.")
+    outcome = scored.pop(_OUTCOME) if _OUTCOME in scored.columns else None
+    pipeline.record_scores(model, scored, outcome, source, out)
+    if pieces[0].added:
+        out.headline(f"Columns that are not in the file: {', '.join(pieces[0].added)}.")
     if left_out:
         out.headline(f"{counted(left_out, 'row')} with a missing value left out; data.missing=median scores them.")
-    for note in encoded.notes:
+    met = sum((piece.met for piece in pieces), Met())
+    for note in met.notes:
         out.headline(note)
-    out.table("predictions", predictions, "Scores", show=False)
-    out.metric(n_rows=len(frame), n_left_out=left_out, n_unknown=sum(encoded.unknown.values()))
+    out.metric(n_rows=len(scored), n_left_out=left_out, n_unknown=sum(met.unknown.values()))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is kept of a piece of the table once its predictions are written.
+
+    Attributes:
+        source: the table's name.
+        scored: the model's columns and the outcome, texts as categories.
+        met: what the training rows did not have.
+        added: columns that the model needs and the table lacks.
+        n_left_out: rows with a missing value.
+    """
+
+    source: str
+    scored: pd.DataFrame
+    met: Met
+    added: list[str]
+    n_left_out: int
+
+
+def _score(table: Table, model: Model, config: Config, write: Callable[[pd.DataFrame], None]) -> _Piece:
+    """Score the rows of a piece and write them down."""
+    left_alone = table.schema.names(Role.EXCLUDED, Role.LEAKAGE)
+    frame, added = _complete(table.frame.drop(columns=left_alone), model, config, table.where)
+    frame, n_left_out = _apply_missing(frame, model, table, added)
+    if frame.empty:
+        return _Piece(table.source, pd.DataFrame(), Met(), added, n_left_out)
+    scored, met = model.predict(frame, source=table.where, fill_missing=True)
+    rows = pd.DataFrame({"row": frame.index.to_numpy() + 1}, index=frame.index)
+    ids = table.frame.loc[frame.index, table.schema.names(Role.ID)]
+    write(pd.concat([rows, ids, scored], axis=1))
+    if model.target in table.frame.columns:
+        scored = scored.assign(**{_OUTCOME: table.frame.loc[frame.index, model.target]})
+    texts = [name for name in scored.columns if not pd.api.types.is_numeric_dtype(scored[name].dtype)]
+    return _Piece(table.source, scored.astype(dict.fromkeys(texts, "category")), met, added, n_left_out)
+
+
+def _one_below_the_other(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames one below the other; the categories of a column become those of all frames, in alphabetical order."""
+    frames = [frame for frame in frames if len(frame)]
+    if len(frames) < 2:
+        return frames[0] if frames else pd.DataFrame()
+    columns = {name: [frame[name] for frame in frames] for name in frames[0].columns}
+    return pd.DataFrame(
+        {
+            name: union_categoricals(parts, sort_categories=True)
+            if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts)
+            else np.concatenate([part.to_numpy() for part in parts])
+            for name, parts in columns.items()
+        }
+    )
 
 
 def _pipeline(kind: str, folder: str) -> ModuleType:
@@ -124,6 +188,4 @@ def _apply_missing(frame: pd.DataFrame, model: Model, table: Table, added: list[
         return frame, 0
     if table.options.missing == "error":
         table.refuse_missing(present)
-    if incomplete.all():
-        raise InputError(f"{table.source}: every row has a missing value; data.missing=median scores them.")
     return frame[~incomplete], int(incomplete.sum())

@@ -9,7 +9,7 @@ from marketnn.tracking import Run
 
 def record_columns(table: Table, encoded: Encoded, out: Run) -> None:
     """Record the notes on reading and encoding a table, and its columns with their roles."""
-    for note in (*table.notes, *encoded.notes):
+    for note in (*table.notes, *encoded.met.notes):
         out.text(note)
     out.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
 

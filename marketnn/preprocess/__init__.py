@@ -2,7 +2,7 @@
 
 from marketnn.preprocess.advice import ScalerAdvice, advise_scaler
 from marketnn.preprocess.decimal import DecimalScaler
-from marketnn.preprocess.encoding import Encoded, Encoder
+from marketnn.preprocess.encoding import Encoded, Encoder, Met
 from marketnn.preprocess.minmax import MinMaxScaler
 from marketnn.preprocess.selection import PearsonImportanceSelector
 from marketnn.preprocess.splitting import Split, stratified_split
@@ -12,6 +12,7 @@ __all__ = [
     "DecimalScaler",
     "Encoded",
     "Encoder",
+    "Met",
     "MinMaxScaler",
     "PearsonImportanceSelector",
     "ScalerAdvice",

@@ -5,8 +5,9 @@ Everything is learned on the training rows and kept as plain JSON, so that a sav
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,32 @@ from marketnn.spelling import counted, number_texts
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """An encoded frame and what happened on the way.
+class Met:
+    """What rows hold that the training rows did not, in numbers of values; the sum of two describes the rows of both.
 
     Attributes:
-        frame: float64, one column per number and one 0/1 column per category but the baseline.
         unknown: category column -> how many rows have a value that the training rows did not; they count as the baseline.
         filled: column -> how many missing values were filled in.
+        outside: number column -> how many values lie outside the training rows' range.
     """
 
-    frame: pd.DataFrame
-    unknown: Mapping[str, int]
-    filled: Mapping[str, int]
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    filled: Mapping[str, int] = field(default_factory=dict)
+    outside: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def beyond(cls, out_of_bounds: pd.DataFrame) -> Met:
+        """Return what a scaler met, from its ``out_of_bounds``."""
+        counts = out_of_bounds.sum(axis=1)
+        return cls(outside={str(name): int(count) for name, count in counts.items() if count})
+
+    def __add__(self, other: Met) -> Met:
+        """Add up what two sets of rows hold."""
+        return Met(
+            Counter(self.unknown) + Counter(other.unknown),
+            Counter(self.filled) + Counter(other.filled),
+            Counter(self.outside) + Counter(other.outside),
+        )
 
     @property
     def notes(self) -> list[str]:
@@ -41,7 +56,27 @@ class Encoded:
             f"{counted(count, 'missing value')} of '{name}' filled with the training rows' usual value."
             for name, count in self.filled.items()
         ]
-        return [*unknown, *filled]
+        if not self.outside:
+            return [*unknown, *filled]
+        total, most = sum(self.outside.values()), max(self.outside, key=lambda name: self.outside[name])
+        outside = (
+            f"{counted(total, 'value')} outside the range that the training rows had, most of them of '{most}': what is said "
+            "of such rows is extrapolated."
+        )
+        return [*unknown, *filled, outside]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoded frame and what was met on the way.
+
+    Attributes:
+        frame: float64, one column per number and one 0/1 column per category but the baseline.
+        met: what the training rows did not have.
+    """
+
+    frame: pd.DataFrame
+    met: Met
 
 
 @dataclass(frozen=True)
@@ -120,8 +155,10 @@ class Encoder:
                 parts[f"{name}={value}"] = (text == value).to_numpy(dtype=float)
         return Encoded(
             frame=pd.DataFrame(parts, index=frame.index),
-            unknown={name: count for name, count in unknown.items() if count},
-            filled={name: count for name, count in filled.items() if count},
+            met=Met(
+                unknown={name: count for name, count in unknown.items() if count},
+                filled={name: count for name, count in filled.items() if count},
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -241,6 +241,22 @@ class Run:
             if len(large) < len(shown):
                 self.text(f"Left out here: {counted(len(shown) - len(large), 'group')} of {few} (min_cell).")
             self._events.add_text(f"tables/{name}", block.markdown(), 0)
+
+    @contextmanager
+    def long_table(self, name: str) -> Iterator[Callable[[pd.DataFrame], None]]:
+        """Write ``tables/<name>.csv`` piece by piece; what is yielded adds a piece, and the report shows none of them."""
+        path = self._partial / "tables" / f"{self._part}{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+
+            def add(frame: pd.DataFrame) -> None:
+                try:
+                    stream.write(csv_text(frame, header=stream.tell() == 0))
+                    stream.flush()
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+            yield add
 
     def drawn(
         self, frame: pd.DataFrame, *, size: str = "", cells: Mapping[str, Sequence[str]] | None = None

@@ -16,18 +16,19 @@ _FORMULA = re.compile(r"[=+\-@\t\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def csv_text(frame: pd.DataFrame, *, index: bool = False) -> str:
+def csv_text(frame: pd.DataFrame, *, index: bool = False, header: bool = True) -> str:
     """Return a table as CSV in which no cell, column name or row label is a formula.
 
     Args:
         frame: any columns.
         index: write the row labels too.
+        header: write the column names.
     """
     columns = [_harmless_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
     safe = pd.concat(columns, axis=1) if columns else frame.copy()
     safe.columns = pd.Index([harmless(name) for name in frame.columns], dtype=object)
     safe.index = _harmless_labels(frame.index)
-    return safe.to_csv(index=index, lineterminator="\n")
+    return safe.to_csv(index=index, header=header, lineterminator="\n")
 
 
 def harmless(value: Any) -> Any:

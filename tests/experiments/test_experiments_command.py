@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 
 from experiments import __main__ as command
 from experiments import experiment as catalogue
-from experiments.experiment import Findings, Picture, find, names
+from experiments.claims import load_claims
+from experiments.experiment import Findings, Picture, Workspace, find, names
 from experiments.html_page import write_html
+from experiments.kept import FOLDER, Kept, identity
 from experiments.ledger import Row, compare
 from experiments.outcome import Outcome, Report
 from experiments.pages import write_markdown
-from experiments.running import Done, watch
+from experiments.running import Done, run_all, watch
 from marketnn.errors import ConfigurationError
 from marketnn.report.page import FigureBlock
 
@@ -103,6 +105,46 @@ def test_a_failing_experiment_is_a_row_and_the_others_finish(
         assert row["reason"].startswith("Not computed: the experiment failed: InputError: ")
     for page in ("reproduction.md", "reproduction.html"):
         assert message in (tmp_path / "reports" / page).read_text()
+
+
+def test_a_stopped_call_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    names = ["paper_a/pre_experiment", "paper_a/table_4_1"]  # the first one draws a picture
+    assert command.main([*names, "--reports", "unbroken"]) == 0
+    workspace = Workspace(load_claims(), command.RUNS)
+    kept = Kept(workspace, identity())
+    assert kept.load(names[0]) is None  # a call that ended leaves nothing
+    capsys.readouterr()
+    run_all(names[:1], workspace, 1, kept.save)  # as far as a call came that was killed
+    assert kept.load(names[0]) is not None
+    assert Kept(workspace, "other sources").load(names[0]) is None
+    assert Kept(Workspace(load_claims(), command.RUNS, full=True), identity()).load(names[0]) is None
+    assert command.main([*names, "--reports", "resumed"]) == 0
+    assert "experiments: 1 of 2 stand from a call that was stopped." in capsys.readouterr().err
+    for page in ("reproduction.json", "reproduction.md"):
+        assert (tmp_path / "resumed" / page).read_bytes() == (tmp_path / "unbroken" / page).read_bytes()
+    assert not (command.RUNS / FOLDER).exists()
+
+
+def test_damaged_ends_and_lost_run_folders_are_computed_again(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    kept = Kept(Workspace(load_claims(), tmp_path / "runs"), "same")
+    picture = Picture(("Equation 2.7",), FigureBlock("caption", b"\x89PNG", 300))
+    done = Done("paper_a/x", Findings((make_row(),), (picture,), (run,)), 1.5)
+    kept.save(done)
+    assert kept.load("paper_a/x") == done
+    run.rmdir()
+    assert kept.load("paper_a/x") is None
+    run.mkdir()
+    (file,) = (tmp_path / "runs" / FOLDER).iterdir()
+    file.write_text(file.read_text()[:-20])
+    assert kept.load("paper_a/x") is None
+    kept.save(Done("paper_a/y", Findings(()), 1.0, "failed"))
+    assert kept.load("paper_a/y") is None
 
 
 def test_a_process_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

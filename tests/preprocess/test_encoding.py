@@ -31,8 +31,8 @@ def test_a_tie_for_the_commonest_goes_to_the_first_in_the_alphabet() -> None:
 def test_unknown_and_missing_values_are_counted() -> None:
     new = pd.DataFrame({"age": [np.nan, 20.0, 30.0], "plan": ["z", "a", np.nan], "extra": [1, 2, 3]})
     encoded = Encoder.fit(TRAIN).transform(new)
-    assert encoded.unknown == {"plan": 1}
-    assert encoded.filled == {"age": 1, "plan": 1}
+    assert encoded.met.unknown == {"plan": 1}
+    assert encoded.met.filled == {"age": 1, "plan": 1}
     assert encoded.frame.loc[0].tolist() == [40.5, 0.0, 0.0]
     with pytest.raises(InputError, match=r"column 'age' is missing in row 1"):
         Encoder.fit(TRAIN).transform(new, fill_missing=False)
@@ -40,7 +40,7 @@ def test_unknown_and_missing_values_are_counted() -> None:
 
 def test_an_empty_column_is_filled() -> None:
     new = pd.DataFrame({"age": [1.0, 2.0], "plan": [np.nan, np.nan]})
-    assert Encoder.fit(TRAIN).transform(new).filled == {"plan": 2}
+    assert Encoder.fit(TRAIN).transform(new).met.filled == {"plan": 2}
 
 
 def test_absent_and_mistyped_columns_are_named() -> None:
@@ -71,7 +71,7 @@ def test_columns_that_cannot_be_encoded() -> None:
 
 def test_notes_say_what_happened() -> None:
     new = pd.DataFrame({"age": [np.nan, 20.0], "plan": ["z", "a"]})
-    assert Encoder.fit(TRAIN).transform(new).notes == [
+    assert Encoder.fit(TRAIN).transform(new).met.notes == [
         "1 row with a value of 'plan' that no training row has: it counts as the commonest one.",
         "1 missing value of 'age' filled with the training rows' usual value.",
     ]

@@ -12,7 +12,7 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from marketnn.errors import InputError
 from marketnn.pipeline.parts import restored_scaler
-from marketnn.preprocess.encoding import Encoded, Encoder
+from marketnn.preprocess.encoding import Encoder, Met
 from marketnn.preprocess.scaling import Scaler
 from marketnn.tracking import SavedModel
 
@@ -75,7 +75,7 @@ class ChurnModel:
         scaled = self.scaler.transform(encoded[list(self.portrait_columns)]).to_numpy()
         return pairwise_distances_argmin(scaled, self.centres)
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Score customers: one row out per row in, in order.
 
         Returns:
@@ -97,7 +97,7 @@ class ChurnModel:
             },
             index=frame.index,
         )
-        return scored, encoded
+        return scored, encoded.met
 
     def saved(self) -> SavedModel:
         """Return the model as JSON values and arrays."""

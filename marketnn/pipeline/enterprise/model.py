@@ -13,7 +13,7 @@ from marketnn.errors import InputError
 from marketnn.pipeline.churn import ChurnModel
 from marketnn.pipeline.enterprise.campaign import ChannelCosts, best_offers
 from marketnn.pipeline.recommend import RecommendModel
-from marketnn.preprocess import Encoded, Encoder
+from marketnn.preprocess import Encoder, Met
 from marketnn.tracking import SavedModel
 
 KIND = "enterprise"
@@ -51,7 +51,7 @@ class EnterpriseModel:
         """From the customers' columns to numbers."""
         return self.churn.encoder
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Score customers: one row out per row in, in order.
 
         Returns:
@@ -61,7 +61,7 @@ class EnterpriseModel:
         Raises:
             InputError: a column is missing or mistyped, or a value is missing and ``fill_missing`` is off.
         """
-        scored, encoded = self.churn.predict(frame, source=source, fill_missing=fill_missing)
+        scored, met = self.churn.predict(frame, source=source, fill_missing=fill_missing)
         choice = best_offers(self.offers.offer_probability(frame), self.offers.revenue, self.costs)
         return (
             scored.rename(columns={"action": "retention"}).assign(
@@ -71,7 +71,7 @@ class EnterpriseModel:
                 action=choice.action,
                 expected_profit=choice.profit,
             ),
-            encoded,
+            met,
         )
 
     def saved(self) -> SavedModel:

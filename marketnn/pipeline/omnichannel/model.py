@@ -23,7 +23,7 @@ from marketnn.pipeline.omnichannel.outcomes import Outcome
 from marketnn.pipeline.omnichannel.segments import Segmentation, Selection
 from marketnn.pipeline.parts import restored_scaler
 from marketnn.pipeline.segment.model import Segment
-from marketnn.preprocess import Encoded, Encoder
+from marketnn.preprocess import Encoder, Met
 from marketnn.preprocess.scaling import Scaler
 from marketnn.tracking import SavedModel
 
@@ -157,7 +157,7 @@ class OmnichannelModel:
                 columns.append(propensity)
         return np.column_stack(columns)
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Place customers: one row out per row in, in order.
 
         Returns:
@@ -187,7 +187,8 @@ class OmnichannelModel:
             "worth": np.where(paid, worth[rows, choice], 0.0),
         }
         scores = {f"score_{offer.name}": probability[:, place] for place, offer in enumerate(self.offers)}
-        return pd.DataFrame({**placed, **scores}, index=frame.index), encoded
+        met = encoded.met + Met.beyond(self.scaler.out_of_bounds)
+        return pd.DataFrame({**placed, **scores}, index=frame.index), met
 
     def saved(self) -> SavedModel:
         """Return the model as JSON values and arrays."""

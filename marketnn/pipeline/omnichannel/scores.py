@@ -38,12 +38,6 @@ def record_scores(
         f"{counted(len(scored), 'customer')} of {source} placed; {contacted:,} are worth a contact at the plan's shadow prices, "
         f"{worth:,.2f} together."
     )
-    outside = model.scaler.out_of_bounds.sum(axis=1)  # of the last transform: these rows
-    if outside.any():
-        out.headline(
-            f"{counted(int(outside.sum()), 'value')} outside the range that the planned customers had, most of them of "
-            f"'{outside.idxmax()}'."
-        )
     out.metric(n_contacted=contacted, expected_worth=worth)
     for name, size in counts.sum(axis=1).items():
         out.metric(**{f"{str(name).replace(' ', '_')}_size": int(size)})

@@ -16,7 +16,7 @@ import torch
 from marketnn.classify import Calibration, recommendation_tier
 from marketnn.classify.classifiers import Classifier, restored
 from marketnn.errors import InputError
-from marketnn.preprocess import Encoded, Encoder
+from marketnn.preprocess import Encoded, Encoder, Met
 from marketnn.tracking import SavedModel
 
 KIND = "recommend"
@@ -124,7 +124,7 @@ class RecommendModel:
             index=offer_probability.index,
         )
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Score customers: one row out per row in, in order.
 
         Returns:
@@ -139,7 +139,7 @@ class RecommendModel:
         made_known = self.offer is None or self.offer in frame.columns
         by_offer = None if self.offer is None else self.probability_by_offer(encoded.frame)
         probability = self.probability(encoded.frame) if made_known else None
-        return self.scored(probability, by_offer).set_axis(frame.index), encoded
+        return self.scored(probability, by_offer).set_axis(frame.index), encoded.met
 
     def scored(self, probability: np.ndarray | None, by_offer: pd.DataFrame | None) -> pd.DataFrame:
         """Lay out what probabilities mean, with the columns of ``predict``.

@@ -12,7 +12,7 @@ import torch
 from marketnn.errors import InputError
 from marketnn.network import BPNetwork
 from marketnn.pipeline.parts import restored_scaler
-from marketnn.preprocess import Encoded, Encoder, MinMaxScaler
+from marketnn.preprocess import Encoder, Met, MinMaxScaler
 from marketnn.scorecard import ScoreFunction
 from marketnn.tracking import SavedModel
 
@@ -34,7 +34,7 @@ class ScorecardModel(ScoreFunction):
     ids: tuple[str, ...]
     encoder: Encoder
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Score rows: one out per row in, in order.
 
         Returns:
@@ -45,7 +45,8 @@ class ScorecardModel(ScoreFunction):
         """
         encoded = self.encoder.transform(frame, source=source, fill_missing=fill_missing)
         scores = self.scores(encoded.frame)
-        return pd.DataFrame({"score": scores, "grade": self.grades(scores)}, index=frame.index), encoded
+        scored = pd.DataFrame({"score": scores, "grade": self.grades(scores)}, index=frame.index)
+        return scored, encoded.met + Met.beyond(self.scaler.out_of_bounds)
 
     def saved(self) -> SavedModel:
         """Return the model as JSON values and arrays."""

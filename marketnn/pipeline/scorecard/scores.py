@@ -26,12 +26,6 @@ def record_scores(
     """
     mean = scored["score"].mean()
     out.headline(f"{counted(len(scored), 'row')} of {source} scored; the mean {model.target} is {mean:.4g}.")
-    outside = model.scaler.out_of_bounds.sum(axis=1)  # of the last transform: these rows
-    if outside.any():
-        out.headline(
-            f"{counted(int(outside.sum()), 'value')} outside the range that the training rows had, most of them of "
-            f"'{outside.idxmax()}': such scores are extrapolated."
-        )
     out.table("grades", grade_counts(model, {"rows": scored["score"].to_numpy()}), "Rows by grade", size="rows")
     out.metric(mean_score=mean)
     if outcome is None:

@@ -10,7 +10,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 
 from marketnn.errors import InputError
 from marketnn.pipeline.parts import restored_scaler
-from marketnn.preprocess.encoding import Encoded, Encoder
+from marketnn.preprocess.encoding import Encoder, Met
 from marketnn.preprocess.scaling import Scaler
 from marketnn.tracking import SavedModel
 
@@ -57,7 +57,7 @@ class SegmentModel:
         index, distance = pairwise_distances_argmin_min(self.scaler.transform(encoded).to_numpy(), self.centres)
         return index, distance
 
-    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Encoded]:
+    def predict(self, frame: pd.DataFrame, *, source: str, fill_missing: bool) -> tuple[pd.DataFrame, Met]:
         """Place rows: one row out per row in, in order.
 
         Returns:
@@ -74,7 +74,7 @@ class SegmentModel:
             "label": [segment.label for segment in segments],
             "distance": distance,
         }
-        return pd.DataFrame(placed, index=frame.index), encoded
+        return pd.DataFrame(placed, index=frame.index), encoded.met + Met.beyond(self.scaler.out_of_bounds)
 
     def saved(self) -> SavedModel:
         """Return the model as JSON values and arrays."""

@@ -71,7 +71,7 @@ def _rows(analysis: SegmentAnalysis, out: Run) -> None:
         f"{counted(len(table.frame), 'row')} of {table.source}; {counted(len(table.schema.features), 'feature')} "
         f"as {counted(n_columns, 'number')}, scaled by {analysis.model.scaler.name}.",
     )
-    for note in (*table.notes, *analysis.encoded.notes):
+    for note in (*table.notes, *analysis.encoded.met.notes):
         out.text(note)
     out.table("columns", table.schema.frame().drop(columns="problem"), "Columns and their roles")
     out.metric(n_rows=len(table.frame), n_features=len(table.schema.features))

@@ -35,12 +35,6 @@ def record_scores(model: SegmentModel, scored: pd.DataFrame, outcome: pd.Series 
     out.headline(
         f"{counted(len(scored), 'row')} of {source} placed; most of them, {largest['rows']:,}, in {largest['segment']}."
     )
-    outside = model.scaler.out_of_bounds.sum(axis=1)  # of the last transform: these rows
-    if outside.any():
-        out.headline(
-            f"{counted(int(outside.sum()), 'value')} outside the range that the segmented rows had, most of them of "
-            f"'{outside.idxmax()}'."
-        )
     for name, size in zip(names, table["rows"], strict=True):
         out.metric(**{f"{name.replace(' ', '_')}_size": int(size)})
     out.metric(mean_distance=float(scored["distance"].mean()))

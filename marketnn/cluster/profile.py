@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-BINARY = {0.0, 1.0}
-
 
 def profile_segments(features: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
     """Compare every segment's mean of each feature with the mean of all rows.
@@ -97,4 +95,5 @@ def _indicator_columns(features: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame
 
 
 def _is_binary(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values.dtype) and set(values.unique()) <= BINARY
+    # Comparing reads a column once; the set of its values would be a hash table as large as the column.
+    return pd.api.types.is_numeric_dtype(values.dtype) and bool(((values == 0) | (values == 1)).all())

@@ -4,6 +4,7 @@ from marketnn.optim.cross_validation import CrossValidation, HiddenSizeSearch, c
 from marketnn.optim.gauss_newton import gauss_newton_system
 from marketnn.optim.least_squares import LeastSquaresResult, least_squares
 from marketnn.optim.levenberg_marquardt import LevenbergMarquardt, StepReport
+from marketnn.optim.parquet_rows import ParquetRows
 from marketnn.optim.train import TrainingResult, train
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "HiddenSizeSearch",
     "LeastSquaresResult",
     "LevenbergMarquardt",
+    "ParquetRows",
     "StepReport",
     "TrainingResult",
     "cross_validate",

@@ -21,6 +21,7 @@ from marketnn.errors import InputError, unknown_name
 from marketnn.optim.checks import is_number, shown
 from marketnn.optim.damping import FIRST_GROWTH, LARGEST, RULES, SMALLEST
 from marketnn.optim.evidence import effective_parameters, updated_strength
+from marketnn.optim.parquet_rows import ParquetRows, parquet_problem
 from marketnn.optim.paths.linearisation import Path, Primal
 from marketnn.optim.paths.solver import Settings, build_path, choose_solver, is_primal
 from marketnn.optim.problem import (
@@ -97,7 +98,7 @@ class _Prepared:
     """Data that were checked once, and the path to take with them."""
 
     def __init__(
-        self, given: tuple[Tensor, Tensor, Tensor | None], problem: Problem, path: Path, n_residuals: Tensor | None
+        self, given: tuple[object, object, object], problem: Problem, path: Path, n_residuals: Tensor | None
     ) -> None:
         self._given = given
         self._versions = [version(tensor) for tensor in given]
@@ -109,7 +110,7 @@ class _Prepared:
         self._chosen: list[int] = []
         self._selected = problem
 
-    def is_for(self, x: Tensor, y: Tensor, weight: Tensor | None) -> bool:
+    def is_for(self, x: object, y: object, weight: object) -> bool:
         """Whether these are the very tensors, unchanged."""
         old_x, old_y, old_weight = self._given
         same = x is old_x and y is old_y and weight is old_weight
@@ -150,6 +151,8 @@ class LevenbergMarquardt:
     Raises:
         InputError: a damping outside (0, 1e10], ``chunk_rows`` below 1, an unknown rule, scaling or solver.
     """
+
+    takes_parquet_rows = True
 
     def __init__(
         self,
@@ -209,8 +212,8 @@ class LevenbergMarquardt:
 
     def step(
         self,
-        x: Tensor,
-        y: Tensor,
+        x: Tensor | ParquetRows,
+        y: Tensor | None = None,
         weight: Tensor | None = None,
         *,
         active: Tensor | Sequence[bool] | None = None,
@@ -218,7 +221,7 @@ class LevenbergMarquardt:
         """Move the module's parameters to a lower loss, or leave them; the host waits once per trial.
 
         Args:
-            x: (n, d), or with members also (R, n, d).
+            x: (n, d), or with members also (R, n, d); or ``ParquetRows``, which hold the targets too.
             y: (n, m), or with members also (R, n, m).
             weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
             active: (R,) bool, the members to step; the others keep parameters and damping and cost nothing.
@@ -328,11 +331,14 @@ class LevenbergMarquardt:
         if self._prior is not None:
             self._prior = state["prior"].reshape(-1).to(self._prior, copy=True)
 
-    def _prepare(self, x: Tensor, y: Tensor, weight: Tensor | None) -> _Prepared:
+    def _prepare(self, x: Tensor | ParquetRows, y: Tensor | None, weight: Tensor | None) -> _Prepared:
         """Check the data and choose the path, unless these very tensors were the last ones."""
         prepared = self._prepared
         if prepared is None or not prepared.is_for(x, y, weight):
-            problem = fitting_problem(self.module, x, y, weight)
+            if isinstance(x, ParquetRows):
+                problem: Problem = parquet_problem(self.module, x, y, weight)
+            else:
+                problem = fitting_problem(self.module, x, y, weight)  # type: ignore[arg-type]
             reduce = self._settings.reduce
             if reduce:
                 problem = problem.over_processes(reduce)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +105,7 @@ class Problem:
             is the MSE.
     """
 
+    in_memory: ClassVar[bool] = True  # whether x and y are the rows themselves
     module: nn.Module
     x: Tensor
     y: Tensor

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from marketnn import registry
 from marketnn.errors import InputError
 from marketnn.optim.checks import check_number, check_tensors, check_whole
+from marketnn.optim.parquet_rows import ParquetRows
 from marketnn.optim.problem import (
     fitting_problem,
     flat_parameters,
@@ -66,7 +67,8 @@ class Stepper(Protocol):
 
     ``active`` is passed only once a member has stopped. One with a method ``set_progress(fraction)`` is told before every
     epoch how much of the training is over; one with an attribute ``reduce`` that is not ``None`` shares the fit with other
-    processes, whose validation losses it adds up; checkpoints need ``state_dict`` and ``load_state_dict`` of named tensors.
+    processes, whose validation losses it adds up; ``ParquetRows`` need one that is true, ``takes_parquet_rows``; checkpoints
+    need ``state_dict`` and ``load_state_dict`` of named tensors.
     """
 
     def step(
@@ -98,8 +100,8 @@ class TrainingResult:
 
 def train(
     module: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    x: Tensor | ParquetRows,
+    y: Tensor | None = None,
     *,
     weight: Tensor | None = None,
     optimizer: str | Callable[[nn.Module], Stepper] = "lm",
@@ -121,7 +123,8 @@ def train(
 
     Args:
         module: maps rows (n, ...) to (n, m); with an attribute ``members`` (R), R independent networks.
-        x: (n, d), or with members also (R, n, d).
+        x: (n, d), or with members also (R, n, d); or ``ParquetRows`` larger than memory, which hold the targets too
+            (``optimizer="lm"``).
         y: (n, m), or with members also (R, n, m).
         weight: (n,), or with members also (R, n), not negative, multiplies the squared residuals.
         optimizer: the name of one with its defaults (``lm``, ``lm_minibatch``, ``gd``, ``adam``, ``lbfgs``), or a function from a
@@ -143,11 +146,13 @@ def train(
         InputError: data that are no tensors, do not fit the module or are not finite, numbers out of range, an unknown
             optimiser, ``lbfgs`` with members, a checkpoint of another module.
     """
-    check_tensors(x=x, y=y, weight=weight)
+    check_tensors(**({} if isinstance(x, ParquetRows) else {"x": x}), y=y, weight=weight)
     check_whole(1, max_epochs=max_epochs, max_fail=max_fail, checkpoint_epochs=checkpoint_epochs)
     check_number(0, goal=goal, time_limit=time_limit, checkpoint_seconds=checkpoint_seconds)
     factory = registry.build("optimizer", {"name": optimizer}) if isinstance(optimizer, str) else optimizer
     training = _Training(module, factory, [StoppingRule(goal, max_fail) for _ in range(member_count(module) or 1)])
+    if isinstance(x, ParquetRows) and not getattr(training.stepper, "takes_parquet_rows", False):
+        raise InputError("rows in a Parquet file are fitted by optimizer=lm alone; pass that, or x and y in memory.")
     reduce = getattr(training.stepper, "reduce", None)
     validation_loss = None if validation is None else _validation_loss(module, reduce, *_validation_rows(validation))
     if resume is not None:
@@ -211,9 +216,7 @@ class _Training:
         if set_progress is not None:
             set_progress(min(fraction, 1.0))
 
-    def run_epoch(
-        self, x: Tensor, y: Tensor, weight: Tensor | None, validation_loss: Callable[[], Tensor] | None
-    ) -> Record:
+    def run_epoch(self, x: Any, y: Any, weight: Tensor | None, validation_loss: Callable[[], Tensor] | None) -> Record:
         """Step the active members and return the epoch's entry of the history."""
         active = [rule.reason is None for rule in self.rules]
         report = self.stepper.step(x, y, weight) if all(active) else self.stepper.step(x, y, weight, active=active)

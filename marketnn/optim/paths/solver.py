@@ -83,6 +83,9 @@ def choose_solver(module: nn.Module, problem: Problem, settings: Settings) -> st
 def _choose(module: nn.Module, problem: Problem, settings: Settings) -> str:
     dense = dense_shape(module)
     open_paths = [name for name in SOLVERS[3:] if (name in _DENSE) == (dense is not None)]
+    in_blocks = "autodiff" if dense is None else "packed"
+    if not problem.in_memory and settings.solver not in ("auto", "primal", in_blocks):
+        raise InputError(f"rows in a Parquet file need solver={in_blocks}, not {settings.solver}; pass auto.")
     if settings.solver in SOLVERS[3:]:
         if settings.solver in _DENSE and dense is None:
             raise InputError(
@@ -92,9 +95,9 @@ def _choose(module: nn.Module, problem: Problem, settings: Settings) -> str:
         return settings.solver
     if settings.reduce and settings.solver == "dual":
         raise InputError("a process group needs a primal solver, not dual; pass solver=primal.")
-    if settings.reduce:
+    if settings.reduce or not problem.in_memory:
         # All processes must take the same path, whatever the number of their own rows.
-        return "autodiff" if dense is None else "packed"
+        return in_blocks
     n_parameters, members = _parameter_count(module, problem), problem.members or 1
     if settings.solver == "primal":
         open_paths = [name for name in open_paths if name in _PRIMAL]

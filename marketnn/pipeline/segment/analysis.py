@@ -130,9 +130,11 @@ def analyse(table: Table, config: Config, parts: Parts, *, stage: Stage = lambda
 
 def _criteria(scaled: np.ndarray, config: Config, parts: Parts) -> pd.DataFrame:
     """Compare numbers of segments, unless the number is fixed or no candidate is possible."""
+    if config.n_clusters is not None:
+        return pd.DataFrame()
     n_distinct = len(np.unique(scaled, axis=0))
     candidates = [k for k in config.candidates if k < n_distinct]
-    if config.n_clusters is not None or not candidates:
+    if not candidates:
         return pd.DataFrame()
     return choose_n_clusters(
         scaled,

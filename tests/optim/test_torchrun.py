@@ -19,7 +19,7 @@ from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.processes import reduction
 
 WORKER = Path(__file__).with_name("torchrun_worker.py")
-CASES = ("packed", "jacobian", "members", "validated", "evidence", "autodiff", "geodesic")
+CASES = ("packed", "jacobian", "members", "validated", "evidence", "autodiff", "geodesic", "parquet")
 CHOOSING = "packed:auto"
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without torch.distributed")

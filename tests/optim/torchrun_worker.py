@@ -6,17 +6,19 @@ Arguments: the folder to write to, and the name of a case of ``CASES``.
 from __future__ import annotations
 
 import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from marketnn.network import BPNetwork
-from marketnn.optim import LevenbergMarquardt, train
+from marketnn.optim import LevenbergMarquardt, ParquetRows, train
 from marketnn.optim.paths.solver import Settings, build_path
 from marketnn.optim.problem import fitting_problem, flat_parameters, load_parameters
 from marketnn.optim.processes import reduction
@@ -55,8 +57,18 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "validated": (lambda: dense(2), {"solver": "packed"}),
     "evidence": (dense, {"solver": "packed", "evidence": True}),
     "autodiff": (general, {"solver": "autodiff"}),
+    "parquet": (dense, {"solver": "packed"}),
     "geodesic": (dense, {"solver": "packed", "geodesic": True, "scaling": "column"}),
 }
+
+
+def parquet_rows(x: Tensor, y: Tensor) -> tuple[ParquetRows]:
+    """Write rows to a file of this process's own."""
+    columns = {f"x{place}": values for place, values in enumerate(x.T.tolist())}
+    targets = {f"y{place}": values for place, values in enumerate(y.T.tolist())}
+    file = Path(tempfile.mkdtemp()) / "rows.parquet"
+    pd.DataFrame({**columns, **targets}).to_parquet(file)
+    return (ParquetRows(file, list(columns), list(targets)),)
 
 
 def fit(case: str, rows: slice, group: Any, solver: str | None = None) -> dict[str, Tensor]:
@@ -64,6 +76,7 @@ def fit(case: str, rows: slice, group: Any, solver: str | None = None) -> dict[s
     build, options = CASES[case]
     options = options if solver is None else {**options, "solver": solver}
     x, y, weight = (part[rows] for part in data())
+    weight = None if case == "parquet" else weight
     module = build()
     path = build_path(CASES[case][1]["solver"], module, Settings(reduce=reduction(group)))
     with torch.no_grad():
@@ -76,10 +89,10 @@ def fit(case: str, rows: slice, group: Any, solver: str | None = None) -> dict[s
         return steppers[0]
 
     named = {"jtj": found.jtj.tril().clone(), "jte": found.jte.clone(), "sse": found.sse.clone()}
+    fitted = parquet_rows(x, y) if case == "parquet" else (x, y)
     result = train(
         module,
-        x,
-        y,
+        *fitted,
         weight=weight,
         optimizer=optimizer,
         max_epochs=EVIDENCE_EPOCHS if case == "evidence" else EPOCHS,

@@ -60,7 +60,11 @@ class Problem:
 
     def responses(self, spend_bkt: Tensor) -> Tensor:
         """Weighted responses (B, K, P)."""
-        return by_channel(self.value, self.effective(spend_bkt)) * self.weight_p
+        return self.weighted_responses(self.effective(spend_bkt))
+
+    def weighted_responses(self, effective_bkp: Tensor) -> Tensor:
+        """Weighted responses (B, K, P) to effective spends."""
+        return by_channel(self.value, effective_bkp) * self.weight_p
 
     def gradient(self, effective_bkp: Tensor) -> Tensor:
         """What one more unit of each spend brings, (B, K, T)."""
@@ -105,6 +109,19 @@ class Iterate:
 
 
 @dataclass(frozen=True)
+class Tangent:
+    """The responses near a plan.
+
+    Attributes:
+        effective_bkp: effective spends.
+        gain_bkt: what one more unit of each spend brings, 0 where it cannot rise.
+    """
+
+    effective_bkp: Tensor
+    gain_bkt: Tensor
+
+
+@dataclass(frozen=True)
 class Frame:
     """The feasible set seen from the lower bounds.
 
@@ -130,12 +147,14 @@ def solve_concave(problem: Problem, n_scenarios: int, *, tolerance: float, max_s
     """
     frame = frame_of(problem)
     at = start(problem, frame, n_scenarios)
-    best = assess(problem, frame, at)
+    tangent = tangent_at(problem, frame, at.y_bkt)
+    best = assess(problem, frame, at, tangent)
     for _ in range(max_steps):
         if ((best.bound_b - best.value_b) <= tolerance * best.bound_b.abs()).all():
             break
-        at = step(problem, frame, at)
-        best = _better(best, assess(problem, frame, at))
+        at = step(problem, frame, at, tangent)
+        tangent = tangent_at(problem, frame, at.y_bkt)
+        best = _better(best, assess(problem, frame, at, tangent))
     return best
 
 
@@ -178,8 +197,7 @@ def start(problem: Problem, frame: Frame, n_scenarios: int) -> Iterate:
     share_t = _held(problem, share_r)
     y_kt = torch.where(frame.free_kt > 0, width_kt * share_t / 2, frame.width_kt / 2)
     y_bkt = y_kt.expand(n_scenarios, -1, -1)
-    gain_bkt = problem.gradient(problem.effective(_spend(problem, frame, y_bkt))) * frame.free_kt
-    gain_bkt = torch.where(frame.free_kt > 0, gain_bkt, 0.0)
+    gain_bkt = tangent_at(problem, frame, y_bkt).gain_bkt
     slack_br = _slack(problem, frame, y_bkt)
     n_terms = 2 * frame.free_kt.sum() + len(frame.room_r)
     mu_b = (gain_bkt * y_bkt).sum((1, 2)) / n_terms
@@ -189,7 +207,13 @@ def start(problem: Problem, frame: Frame, n_scenarios: int) -> Iterate:
     )
 
 
-def step(problem: Problem, frame: Frame, at: Iterate) -> Iterate:
+def tangent_at(problem: Problem, frame: Frame, y_bkt: Tensor) -> Tangent:
+    """Look at the responses near spends above the lower bounds."""
+    effective_bkp = problem.effective(_spend(problem, frame, y_bkt))
+    return Tangent(effective_bkp, torch.where(frame.free_kt > 0, problem.gradient(effective_bkp), 0.0))
+
+
+def step(problem: Problem, frame: Frame, at: Iterate, tangent: Tangent) -> Iterate:
     """One damped Newton step on the perturbed optimality conditions; a pure function that never waits."""
     y, low, high, price = at.y_bkt, at.low_bkt, at.high_bkt, at.price_br
     above, slack, free = frame.width_kt - y, _slack(problem, frame, y), frame.free_kt
@@ -197,18 +221,18 @@ def step(problem: Problem, frame: Frame, at: Iterate) -> Iterate:
     complementarity = ((low * y + high * above) * free).sum((1, 2)) + (price * slack).sum(1)
     mu = (at.centring_b * complementarity / n_terms)[:, None, None]
 
-    effective = problem.effective(_spend(problem, frame, y))
-    gain = torch.where(free > 0, problem.gradient(effective), 0.0)
-    bend = problem.curvature(effective)
+    bend = problem.curvature(tangent.effective_bkp)
     effect = problem.effect_kpt * free.unsqueeze(-2)
     diagonal = torch.where(free > 0, low / y + high / above, 1.0)
-    block = effect.mT @ (-bend.unsqueeze(-1) * effect) + torch.diag_embed(diagonal)
-    right = (gain - (price @ problem.rows_rt).unsqueeze(1) + mu / y - mu / above) * free
+    block = effect.mT @ (-bend.unsqueeze(-1) * effect)
+    block.diagonal(dim1=-2, dim2=-1).add_(diagonal)
+    right = (tangent.gain_bkt - (price @ problem.rows_rt).unsqueeze(1) + mu / y - mu / above) * free
     rows_ktr = (problem.rows_rt.mT * free.unsqueeze(-1)).expand(*y.shape, -1)
     triangle, _ = torch.linalg.cholesky_ex(block)
     solved = torch.linalg.solve_triangular(triangle, torch.cat([rows_ktr, right.unsqueeze(-1)], -1), upper=False)
     rows, rest = solved[..., :-1], solved[..., -1:]
-    border = (rows.mT @ rows).sum(1) + torch.diag_embed(slack / price)
+    border = (rows.mT @ rows).sum(1)
+    border.diagonal(dim1=-2, dim2=-1).add_(slack / price)
     target = (rows.mT @ rest).sum(1).squeeze(-1) - slack + mu[..., 0] / price
     border_triangle, _ = torch.linalg.cholesky_ex(border)
     d_price = torch.cholesky_solve(target.unsqueeze(-1), border_triangle).squeeze(-1)
@@ -231,12 +255,12 @@ def step(problem: Problem, frame: Frame, at: Iterate) -> Iterate:
     )
 
 
-def assess(problem: Problem, frame: Frame, at: Iterate) -> Plan:
+def assess(problem: Problem, frame: Frame, at: Iterate, tangent: Tangent) -> Plan:
     """Return the plan of an iterate with the bound that its tangent gives."""
     spend = _spend(problem, frame, at.y_bkt)
-    value_b = problem.responses(spend).sum((1, 2))
-    gain = torch.where(frame.free_kt > 0, problem.gradient(problem.effective(spend)), 0.0)
-    bound_b = value_b + best_on_tangent(problem, frame, gain) - (gain * at.y_bkt).sum((1, 2))
+    value_b = problem.weighted_responses(tangent.effective_bkp).sum((1, 2))
+    gain_bkt = tangent.gain_bkt
+    bound_b = value_b + best_on_tangent(problem, frame, gain_bkt) - (gain_bkt * at.y_bkt).sum((1, 2))
     price_br = torch.where(frame.free_kt.any(), at.price_br, torch.nan)
     return Plan(spend, value_b, torch.maximum(bound_b, value_b), price_br)
 

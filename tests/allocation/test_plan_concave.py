@@ -8,7 +8,7 @@ from pretend_device import PretendDevice, is_pretend
 from scipy.optimize import linprog
 
 from marketnn.allocation import LogCurve, plan_budget
-from marketnn.allocation.plan_concave import Problem, assess, best_on_tangent, frame_of, start, step
+from marketnn.allocation.plan_concave import Problem, assess, best_on_tangent, frame_of, start, step, tangent_at
 
 
 def _problem(device) -> Problem:
@@ -36,8 +36,8 @@ def test_steps_on_every_device_are_the_cpus(device):
         with PretendDevice(host_sync="error" if is_pretend(where) else "allow"):
             at = start(problem, frame, 2)
             for _ in range(12):
-                at = step(problem, frame, at)
-            plan = assess(problem, frame, at)
+                at = step(problem, frame, at, tangent_at(problem, frame, at.y_bkt))
+            plan = assess(problem, frame, at, tangent_at(problem, frame, at.y_bkt))
         answers.append([plan.spend_bkt.cpu(), plan.value_b.cpu(), plan.bound_b.cpu()])
     for expected, got in zip(*answers, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)

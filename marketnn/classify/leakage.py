@@ -19,6 +19,7 @@ from marketnn.classify.classifiers.rows import refuse_rare_class
 from marketnn.classify.labels import Vector, binary_labels
 from marketnn.errors import InputError
 from marketnn.preprocess.splitting import Split
+from marketnn.preprocess.twins import twin_groups
 
 ALMOST_PERFECT = 0.95
 _FOLDS = 5
@@ -106,7 +107,7 @@ def leakage_report(
 
 def seen_in_training(X: pd.DataFrame, split: Split) -> int:
     """Count the test rows whose features all equal those of a training row."""
-    group_n = X.groupby(list(X.columns), dropna=False, sort=False, observed=True).ngroup().to_numpy()
+    group_n = twin_groups(X)
     return int(np.isin(group_n[split.test], group_n[split.train]).sum())
 
 

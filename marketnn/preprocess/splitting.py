@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from marketnn.errors import InputError
+from marketnn.preprocess.twins import twin_groups
 
 MIN_GROUPS = 5
 
@@ -48,7 +49,7 @@ def stratified_split(features: pd.DataFrame, y: np.ndarray, *, test_share: float
     """
     if not 0 < test_share < 1:
         raise InputError(f"test_share={test_share} must lie between 0 and 1, such as 0.2.")
-    group = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().to_numpy()
+    group = twin_groups(features)
     n_duplicates = len(group) - len(np.unique(group))
     together = _group_classes(group, y).min() >= MIN_GROUPS
     if not together:

@@ -7,11 +7,13 @@ import pandas as pd
 
 def number_texts(values: pd.Series) -> pd.Series:
     """Spell numbers as text without losing a digit: 7 for 7.0, 1234567 for itself; missing values stay."""
-    if pd.api.types.is_integer_dtype(values.dtype):
-        return values.astype(object).map(str, na_action="ignore")
-    return values.astype(object).map(
-        lambda number: str(int(number)) if float(number).is_integer() else repr(float(number)), na_action="ignore"
-    )
+    # A column has few different numbers where its texts are wanted: each is spelt once.
+    texts = {number: _text(number) for number in values.dropna().unique()}
+    return values.astype(object).map(texts.__getitem__, na_action="ignore")
+
+
+def _text(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
 
 
 def counted(number: int, noun: str) -> str:

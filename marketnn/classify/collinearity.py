@@ -18,6 +18,7 @@ from marketnn.errors import InputError
 # its spread leaves no correct digit in float64.
 TOLERANCE = 1e-7
 _SHOWN = 4
+_BLOCK_ELEMENTS = 2**17  # of the rows that are factored at a time
 
 
 class CollinearityError(InputError):
@@ -74,11 +75,11 @@ def find_dependencies(
     varying = np.flatnonzero(deviation_p)
     if not varying.size:
         return constant
-    triangle_np, pivots = qr(z_np[:, varying], mode="r", pivoting=True)
+    triangle_pp, pivots = qr(_triangle(z_np, varying), mode="r", pivoting=True)
     order_p = varying[pivots]
-    diagonal = np.abs(np.diag(triangle_np))
+    diagonal = np.abs(np.diag(triangle_pp))
     rank = int((diagonal > TOLERANCE * diagonal[0]).sum())
-    solved_rd = solve_triangular(triangle_np[:rank, :rank], triangle_np[:rank, rank:])
+    solved_rd = solve_triangular(triangle_pp[:rank, :rank], triangle_pp[:rank, rank:])
     dependent = []
     for solved_r, j in zip(solved_rd.T, order_p[rank:].tolist(), strict=True):
         used = np.abs(solved_r) > TOLERANCE
@@ -91,6 +92,16 @@ def find_dependencies(
         }
         dependent.append(Dependency(names[j], intercept, by_name))
     return constant + dependent
+
+
+def _triangle(z_np: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return R (p, p) of a QR factorisation of some columns, by blocks of rows that stay in the cache."""
+    rows = max(_BLOCK_ELEMENTS // len(columns), 4 * len(columns))
+    triangle_pp = z_np[:0, columns]
+    for start in range(0, len(z_np), rows):
+        block_bp = z_np[start : start + rows, columns]
+        triangle_pp = np.linalg.qr(np.concatenate([triangle_pp, block_bp]), mode="r")
+    return triangle_pp
 
 
 def refuse_dependencies(found: Sequence[Dependency]) -> None:

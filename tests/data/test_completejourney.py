@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -85,11 +84,9 @@ def test_a_missing_column_or_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
-def test_the_real_tables() -> None:
+def test_the_real_tables(real_data: Path) -> None:
     sample = "completejourney_transactions_sample.parquet"
-    table = registry.build(
-        "data", {"name": "completejourney", "path": os.environ["MARKETNN_DATA"], "transactions": sample}
-    ).ready()
+    table = registry.build("data", {"name": "completejourney", "path": str(real_data), "transactions": sample}).ready()
     assert len(table.frame) == 6589
     assert table.binary_target()[0].mean() == pytest.approx(0.1202, abs=1e-4)
     assert table.schema.names(Role.ID) == ["household_id", "campaign_id"]

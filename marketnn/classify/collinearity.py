@@ -122,6 +122,6 @@ def refuse_dependencies(found: Sequence[Dependency]) -> None:
 
 def variance_inflation(z_np: np.ndarray) -> np.ndarray:
     """Return 1 / (1 - R^2) of every independent column regressed on the others and an intercept."""
-    r_pp = np.linalg.qr(z_np, mode="r")
+    r_pp = _triangle(z_np, np.arange(z_np.shape[1]))
     inverse_pp = solve_triangular(r_pp, np.eye(len(r_pp)))
     return len(z_np) * (inverse_pp**2).sum(1)

@@ -158,7 +158,7 @@ def _labels(y: Vector, X: pd.DataFrame | np.ndarray) -> np.ndarray:
 def _maximise_likelihood(z_np: np.ndarray, y_n: np.ndarray, names: tuple[str, ...]) -> Any:
     """Return statsmodels' fit, or raise where separation leaves the likelihood without a maximum."""
     design_np = np.column_stack([np.ones(len(z_np)), z_np])
-    model = Logit(y_n, design_np)
+    model = Logit(y_n, design_np, check_rank=False)  # dependent columns were refused before
     with _quiet():
         fit = _newton(model)
         converged = fit is not None and fit.mle_retvals["converged"]

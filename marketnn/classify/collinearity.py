@@ -100,7 +100,7 @@ def _triangle(z_np: np.ndarray, columns: np.ndarray) -> np.ndarray:
     triangle_pp = z_np[:0, columns]
     for start in range(0, len(z_np), rows):
         block_bp = z_np[start : start + rows, columns]
-        triangle_pp = np.linalg.qr(np.concatenate([triangle_pp, block_bp]), mode="r")
+        triangle_pp = np.asarray(np.linalg.qr(np.concatenate([triangle_pp, block_bp]), mode="r"))
     return triangle_pp
 
 

@@ -89,7 +89,11 @@ def run(config: Config, parts: Parts, out: Run) -> None:
             per_row=_ENCODED * sum(map(len, encoder.columns.values())),
         )
     with out.stage("scores"), out.long_table("predictions") as write:
-        pieces = [_score(table, model, config, write) for table in tables]
+        pieces, n_rows = [], 0
+        for table in tables:
+            pieces.append(_score(table, model, config, write))
+            n_rows += len(table.frame)
+            out.progress(f"scores: {counted(n_rows, 'row')}")
     out.section("Scores", "tables/predictions.csv has one row per row of the file, in its order.")
     scored = _one_below_the_other([piece.scored for piece in pieces])
     left_out = sum(piece.n_left_out for piece in pieces)

@@ -115,6 +115,10 @@ class Run:
         self._timings[name] = time.perf_counter() - start
         self._progress.update()
 
+    def progress(self, text: str) -> None:
+        """Show beside the progress bar how far a long stage is."""
+        self._progress.set_postfix_str(text)
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Put ``name`` and an underscore before the names of all numbers, tables, figures and curves recorded within.

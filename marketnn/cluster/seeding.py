@@ -41,7 +41,8 @@ def greedy_kmeans_plus_plus(
 
 
 def _seed_group(x_nd: Tensor, weight_n: Tensor, first_r: Tensor, later_rkt: Tensor) -> Tensor:
-    x_dn = x_nd.T.contiguous()  # products of a few candidates read it twice as fast
+    # Products of a few candidates read columns twice as fast; of few columns this copy takes half the time of contiguous().
+    x_dn = torch.stack(x_nd.unbind(1))
     squared_n = x_dn.square().sum(0)
     r, _, t = later_rkt.shape
     chosen_r = _draw(weight_n.expand(r, -1), first_r[:, None])[:, 0]

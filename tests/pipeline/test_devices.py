@@ -15,7 +15,7 @@ from pretend_device import PretendDevice
 from marketnn import registry
 from marketnn.data import Raw, Table, TableOptions, assemble
 from marketnn.data.offer_history import draw_offers
-from marketnn.pipeline import Parts, allocate, churn, omnichannel, recommend, scorecard, segment
+from marketnn.pipeline import Parts, allocate, churn, enterprise, omnichannel, recommend, scorecard, segment
 
 Analysis = Callable[[str], Any]
 CLOCK = "seconds"
@@ -75,7 +75,22 @@ def run_omnichannel(device: str) -> Any:
     return omnichannel.analyse(parts.table(), omnichannel.Config(candidates=(2, 3), case=False), parts)
 
 
-PIPELINES: list[Analysis] = [run_scorecard, run_segment, run_churn, run_recommend, run_allocate, run_omnichannel]
+def run_enterprise(device: str) -> Any:
+    quick = {"name": "recommend", "compare": ["logistic"], "n_resamples": 20}
+    classifier = {"name": "lmbp", "networks": 2, "max_epochs": 8}
+    parts = Parts(data=TELCO, classifier=classifier, device=device)
+    return enterprise.analyse(telco(500), enterprise.Config(recommend=quick, scorecard_restarts=1), parts)
+
+
+PIPELINES: list[Analysis] = [
+    run_scorecard,
+    run_segment,
+    run_churn,
+    run_recommend,
+    run_allocate,
+    run_omnichannel,
+    run_enterprise,
+]
 
 
 def assert_same(here: Any, there: Any, where: str = "") -> None:
